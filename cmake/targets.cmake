@@ -1,0 +1,23 @@
+# aha_library(NAME SOURCES ... DEPS ... [PCH header ...]): library target aha_NAME of the folder NAME/.
+function(aha_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS;PCH" ${ARGN})
+  add_library(aha_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(aha_${name} PUBLIC aha_flags ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  if(ARG_PCH)
+    target_precompile_headers(aha_${name} PRIVATE ${ARG_PCH})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY AHA_LIBRARIES aha_${name})
+endfunction()
+
+# aha_test(NAME SOURCES ... DEPS ...): one GoogleTest program; ctest runs it whole, cases listed by name.
+function(aha_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PCH" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE AHA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" AHA_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  if(ARG_PCH)
+    target_precompile_headers(${name} PRIVATE ${ARG_PCH})
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()

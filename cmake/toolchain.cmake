@@ -1,0 +1,29 @@
+# C++20, warnings as errors, one place for every flag.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+option(AHA_BUILD_TESTS "Build the tests" ON)
+set(AHA_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+
+find_program(AHA_MOLD mold)
+if(AHA_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# -ffp-contract=off: a compiler that fuses a*b+c where it likes changes bits between builds.
+add_library(aha_flags INTERFACE)
+target_compile_options(aha_flags INTERFACE -ffp-contract=off
+                       -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+target_include_directories(aha_flags INTERFACE
+                           $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
+                           $<INSTALL_INTERFACE:include>)
+if(AHA_SANITIZE)
+  add_compile_options(-fsanitize=${AHA_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${AHA_SANITIZE})
+endif()
