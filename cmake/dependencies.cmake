@@ -23,7 +23,7 @@ if(NOT EXISTS "${AHA_LIBTORCH}/include/ATen/ATen.h" OR NOT EXISTS "${AHA_LIBTORC
                       "-DAHA_LIBTORCH=DIR with DIR/include/ATen and DIR/lib/libtorch_cpu.so (PyTorch 2.15).")
 endif()
 add_library(aha_torch INTERFACE)
-target_include_directories(aha_torch SYSTEM INTERFACE
-                           "${AHA_LIBTORCH}/include" "${AHA_LIBTORCH}/include/torch/csrc/api/include")
+# After the system's headers: the wheel brings a copy of fmt, newer than the one that we link.
+target_compile_options(aha_torch INTERFACE "SHELL:-idirafter ${AHA_LIBTORCH}/include")
 target_link_libraries(aha_torch INTERFACE "${AHA_LIBTORCH}/lib/libtorch_cpu.so" "${AHA_LIBTORCH}/lib/libc10.so")
 target_link_options(aha_torch INTERFACE "-Wl,-rpath,${AHA_LIBTORCH}/lib" "-Wl,--allow-shlib-undefined")

@@ -1,0 +1,77 @@
+#include "policy/kernels/attention.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/softmax.h>
+
+namespace aha::policy::kernels {
+namespace {
+
+at::Tensor Int64Tensor(const std::vector<std::int64_t>& values) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), out.mutable_data_ptr<std::int64_t>());
+  return out;
+}
+
+}  // namespace
+
+AttentionPlan PlanAttention(const std::vector<std::int64_t>& new_S) {
+  const std::vector<std::int64_t> none(new_S.size(), 0);
+  return PlanCachedAttention(new_S, none, *std::max_element(new_S.begin(), new_S.end()));
+}
+
+AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
+                                  const std::vector<std::int64_t>& context_S,
+                                  std::int64_t longest_context) {
+  AttentionPlan plan;
+  plan.sequences = static_cast<std::int64_t>(new_S.size());
+  plan.longest_query = *std::max_element(new_S.begin(), new_S.end());
+  plan.longest_context = longest_context;
+  const std::int64_t wide = plan.longest_query;
+  std::vector<std::int64_t> pad(static_cast<std::size_t>(plan.sequences * wide), 0);
+  std::vector<std::int64_t> unpad;
+  plan.mask_SQL = at::full({plan.sequences, wide, 1, longest_context}, -std::numeric_limits<float>::infinity(), at::kFloat);
+  auto* mask = plan.mask_SQL.mutable_data_ptr<float>();
+  for (std::int64_t s = 0; s < plan.sequences; ++s) {
+    const auto at = static_cast<std::size_t>(s);
+    for (std::int64_t q = 0; q < wide; ++q) {
+      const std::int64_t place = s * wide + q;
+      if (q < new_S[at]) {
+        pad[static_cast<std::size_t>(place)] = static_cast<std::int64_t>(unpad.size());
+        unpad.push_back(place);
+      }
+      // A padded query sees the first key, so that its softmax stays finite; nobody reads it.
+      const std::int64_t seen = q < new_S[at] ? context_S[at] + q + 1 : 1;
+      std::fill_n(mask + place * longest_context, seen, 0.0F);
+    }
+  }
+  plan.pad_SQ = Int64Tensor(pad);
+  plan.unpad_T = Int64Tensor(unpad);
+  return plan;
+}
+
+at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_SLW, std::int64_t latent_width,
+                           double scale, const AttentionPlan& plan) {
+  const std::int64_t heads = query_TAW.size(1);
+  const std::int64_t wide = query_TAW.size(2);
+  const std::int64_t rows = plan.longest_query * heads;
+  const bool uniform = plan.sequences * plan.longest_query == query_TAW.size(0);
+  const at::Tensor query_SXW =
+      (uniform ? query_TAW : query_TAW.index_select(0, plan.pad_SQ)).reshape({plan.sequences, rows, wide});
+  const at::Tensor scores_SXL = at::bmm(query_SXW, keys_SLW.transpose(1, 2));
+  const at::Tensor shape_SQAL =
+      scores_SXL.view({plan.sequences, plan.longest_query, heads, plan.longest_context}).to(at::kFloat);
+  const at::Tensor weights_SXL = at::softmax(shape_SQAL * scale + plan.mask_SQL, -1)
+                                     .to(query_TAW.scalar_type())
+                                     .view({plan.sequences, rows, plan.longest_context});
+  const at::Tensor mixed_SXR = at::bmm(weights_SXL, keys_SLW.slice(-1, 0, latent_width));
+  const at::Tensor mixed_NAR = mixed_SXR.view({plan.sequences * plan.longest_query, heads, latent_width});
+  return uniform ? mixed_NAR : mixed_NAR.index_select(0, plan.unpad_T);
+}
+
+}  // namespace aha::policy::kernels

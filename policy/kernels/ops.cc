@@ -1,0 +1,42 @@
+#include "policy/kernels/ops.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
+
+namespace aha::policy::kernels {
+
+at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK) {
+  return at::linear(x_TK, weight_NK.leaf());
+}
+
+at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps) {
+  const at::Tensor wide_TH = x_TH.to(at::kFloat);
+  const at::Tensor scale_T1 = (wide_TH * wide_TH).mean(-1, /*keepdim=*/true).add(eps).rsqrt();
+  return (wide_TH * scale_T1 * weight_H.to(at::kFloat)).to(x_TH.scalar_type());
+}
+
+at::Tensor SwiGlu(const at::Tensor& gate_TK, const at::Tensor& up_TK) { return at::silu(gate_TK) * up_TK; }
+
+at::Tensor Rotate(const at::Tensor& x_TAD, const at::Tensor& cos_TD, const at::Tensor& sin_TD, bool interleave) {
+  const std::int64_t half = x_TAD.size(-1) / 2;
+  const at::Tensor wide = x_TAD.to(at::kFloat);
+  const at::Tensor first = interleave ? wide.slice(-1, 0, 2 * half, 2) : wide.slice(-1, 0, half);
+  const at::Tensor second = interleave ? wide.slice(-1, 1, 2 * half, 2) : wide.slice(-1, half);
+  const at::Tensor cos = cos_TD.unsqueeze(1);
+  const at::Tensor sin = sin_TD.unsqueeze(1);
+  const at::Tensor turned_first = first * cos - second * sin;
+  const at::Tensor turned_second = second * cos + first * sin;
+  const at::Tensor out = interleave ? at::stack({turned_first, turned_second}, -1).flatten(-2)
+                                    : at::cat({turned_first, turned_second}, -1);
+  return out.to(x_TAD.scalar_type());
+}
+
+at::Tensor Embed(const at::Tensor& ids_T, const PackedMatrix& table_VH) {
+  return at::embedding(table_VH.leaf(), ids_T);
+}
+
+}  // namespace aha::policy::kernels

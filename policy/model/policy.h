@@ -1,0 +1,132 @@
+#pragma once
+/// A policy: DeepSeek-V3's architecture (arXiv:2412.19437, section 2), its weights and its forward
+/// pass. Rollout, learner and evaluation all call the one `Forward`.
+///
+/// Shapes: T tokens of a ragged batch, H hidden, V vocabulary, E routed experts.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "base/keyed_random.h"
+#include "base/result.h"
+#include "policy/config.h"
+#include "policy/kernels/experts.h"
+#include "policy/kernels/logprob.h"
+#include "policy/kernels/ops.h"
+#include "policy/model/batch.h"
+
+namespace aha::policy {
+
+/// A tensor by the name that Hugging Face's files give it.
+struct NamedTensor {
+  std::string name;
+  at::Tensor value;
+};
+
+struct AttentionWeights {
+  kernels::PackedMatrix q_proj;  ///< when q_lora_rank is 0
+  kernels::PackedMatrix q_a_proj, q_b_proj;
+  at::Tensor q_a_layernorm;
+  kernels::PackedMatrix kv_a_proj;  ///< latent, then the rotated key that all heads share
+  at::Tensor kv_a_layernorm;
+  kernels::PackedMatrix kv_b_proj;  ///< a head's key rows, then its value rows
+  kernels::PackedMatrix o_proj;
+};
+
+struct BlockWeights {
+  at::Tensor input_norm, post_attention_norm;
+  AttentionWeights attention;
+  bool dense = false;
+  kernels::ExpertWeights mlp;     ///< dense layers
+  kernels::ExpertWeights shared;  ///< undefined matrices when there are no shared experts
+  kernels::PackedMatrix gate;     ///< [E, H]
+  at::Tensor gate_bias;           ///< fp32 [E]: selection only, moved by the balance rule, no gradient
+  std::vector<kernels::ExpertWeights> experts;
+};
+
+/// The multi-token-prediction module (V3, section 2.2); embedding and head are the trunk's.
+struct MtpWeights {
+  at::Tensor embedding_norm, hidden_norm, final_norm;
+  kernels::PackedMatrix projection;  ///< [H, 2H]: columns for the embedding first, as released
+  BlockWeights block;
+};
+
+/// What one pass leaves beside the hidden states.
+struct ForwardTrace {
+  bool balance = false;                ///< ask for `balance_loss`
+  at::Tensor balance_loss;             ///< scalar: sum over sequences and MoE layers, before alpha
+  std::vector<at::Tensor> expert_load; ///< int64 [E] a MoE layer, in layer order, the MTP module's last
+};
+
+class Policy {
+ public:
+  /// Random weights: N(0, initializer_range) for matrices, ones for norms, each drawn by its name.
+  static Policy Initial(const PolicyConfig& config, KeyedRandom random);
+
+  [[nodiscard]] const PolicyConfig& config() const { return config_; }
+
+  /// Hidden states after the final norm, [T, H]; with a cache in `batch`, its new rows are written.
+  /// Differentiable unless gradients are off or a cache is used.
+  at::Tensor Forward(const RaggedBatch& batch, ForwardTrace* trace = nullptr) const;
+
+  /// Hidden states of the MTP module for predicting two tokens ahead, [T', H]: each sequence gives
+  /// its first length-1 positions (length >= 2). `hidden_TH` is Forward's; detach it to keep the
+  /// module's loss out of the trunk (`detach_ends` does the same for embedding and head).
+  struct MtpOutput {
+    at::Tensor hidden_MH;
+    at::Tensor place_M;  ///< int64: the token of the ragged batch that each row stands at
+  };
+  MtpOutput ForwardMtp(const RaggedBatch& batch, const at::Tensor& hidden_TH, bool detach_embedding,
+                       ForwardTrace* trace = nullptr) const;
+
+  [[nodiscard]] const kernels::PackedMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
+
+  /// Every trainable tensor, in one fixed order.
+  [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }
+  /// Tensors that are saved but not trained by gradients: the gates' selection biases.
+  [[nodiscard]] const std::vector<NamedTensor>& buffers() const { return buffers_; }
+  /// Selection biases in the order of ForwardTrace::expert_load.
+  [[nodiscard]] std::vector<at::Tensor> gate_biases() const;
+
+  /// Turns gradients of all parameters on or off.
+  void RequireGrad(bool on);
+
+  /// A deep copy without gradients.
+  [[nodiscard]] Policy Clone() const;
+
+  /// Overwrites the weights in place from `source`, which has the same config.
+  void CopyFrom(const Policy& source);
+
+ private:
+  friend Result<Policy> LoadPolicy(const std::filesystem::path& folder, std::optional<NumberType> as);
+  explicit Policy(const PolicyConfig& config);
+  void Build();
+  BlockWeights BuildBlock(const std::string& prefix, bool dense);
+  at::Tensor AddMatrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  at::Tensor AddNorm(const std::string& name, std::int64_t size);
+
+  at::Tensor Attend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, std::int64_t layer) const;
+  at::Tensor RunBlock(const BlockWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, std::int64_t layer,
+                      ForwardTrace* trace) const;
+
+  PolicyConfig config_;
+  kernels::PackedMatrix embedding_, head_;
+  at::Tensor final_norm_;
+  std::vector<BlockWeights> blocks_;
+  std::optional<MtpWeights> mtp_;
+  std::vector<NamedTensor> parameters_, buffers_;
+  at::Tensor cos_PD_, sin_PD_;  ///< fp32 [positions, rope/2]
+};
+
+/// cos and sin of every position's angles: fp32 [positions, rope width / 2] each, YaRN applied
+/// (frequencies blended over the index ramp, amplitude g(mscale) / g(mscale_all_dim)).
+std::pair<at::Tensor, at::Tensor> RopeTables(const PolicyConfig& config, std::int64_t positions);
+/// Inverse frequencies, rope width / 2 of them.
+std::vector<double> RopeInverseFrequencies(const PolicyConfig& config);
+
+}  // namespace aha::policy
