@@ -84,6 +84,7 @@ class Policy {
   MtpOutput ForwardMtp(const RaggedBatch& batch, const at::Tensor& hidden_TH, bool detach_embedding,
                        ForwardTrace* trace = nullptr) const;
 
+  [[nodiscard]] const kernels::PackedMatrix& embedding() const { return embedding_; }
   [[nodiscard]] const kernels::PackedMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
 
   /// Every trainable tensor, in one fixed order.

@@ -1,0 +1,75 @@
+#pragma once
+/// The GRPO learner: scored groups in, updated weights out.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "grpo/objective.h"
+#include "policy/training/update.h"
+
+namespace aha::grpo {
+
+/// One completion as the learner sees it.
+struct Sample {
+  std::vector<std::int32_t> prompt;
+  std::vector<std::int32_t> completion;   ///< with the end-of-sequence token, if it was drawn
+  std::vector<float> rollout_logprobs;    ///< one a completion token, as the rollout recorded them
+  double advantage = 0;
+};
+
+/// How token losses become the loss of a batch.
+enum class Aggregation : std::uint8_t {
+  kSequence,  ///< mean over a sequence's tokens, then over sequences (GRPO)
+  kToken,     ///< mean over all tokens (DAPO)
+};
+
+struct LearnerOptions {
+  ObjectiveRule rule;
+  Aggregation aggregation = Aggregation::kSequence;
+  double temperature = 1;
+  policy::AdamWOptions adamw;
+  double bias_rate = 0.001;
+  double balance_loss = 1e-4;
+  double mtp_loss = 0;
+  bool mtp_to_trunk = false;
+  std::int64_t updates = 1;  ///< mini-batches that a step's samples are split into
+  std::int64_t micro_batch_tokens = 8192;
+};
+
+/// Means over the step's tokens, unless said otherwise.
+struct LearnReport {
+  double loss = 0;
+  double entropy = 0;             ///< nats
+  double kl = 0;                  ///< k3 to the reference
+  double clip_fraction = 0;
+  double ratio_max = 0;           ///< largest pi/pi_old met
+  double rollout_difference = 0;  ///< |log pi(rollout) - log pi(learner)| before the first update
+  std::int64_t tokens = 0;
+  std::int64_t idle_samples = 0;  ///< without any gradient: advantage 0 and no KL
+  policy::UpdateReport update;    ///< of the last mini-batch
+};
+
+class Learner {
+ public:
+  /// `policy` is borrowed and trained in place; `reference` too, needed when options.rule.kl > 0.
+  Learner(policy::Policy& policy, const LearnerOptions& options);
+
+  /// One GRPO step: `samples` whose reward failed are left out by the caller. Mini-batches are cut
+  /// in the given order; old log-probabilities are the learner's own before the first update
+  /// (kernels are not batch-invariant yet, so the rollout's are not used for ratios).
+  Result<LearnReport> Step(const std::vector<Sample>& samples, const policy::Policy* reference, double learning_rate);
+
+  policy::AdamW& optimizer() { return update_.optimizer(); }
+
+ private:
+  Status RunMiniBatch(const std::vector<const Sample*>& members, const std::vector<std::vector<float>>& old,
+                      const policy::Policy* reference, double learning_rate, LearnReport& report);
+  std::vector<std::vector<float>> OldLogprobs(const std::vector<Sample>& samples) const;
+
+  policy::Policy& policy_;
+  LearnerOptions options_;
+  policy::Update update_;
+};
+
+}  // namespace aha::grpo

@@ -1,0 +1,115 @@
+#include "pipelines/model/model_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "base/whole_file.h"
+#include "policy/checkpoint/checkpoint.h"
+
+namespace aha::pipelines {
+namespace fs = std::filesystem;
+namespace {
+
+std::optional<std::int64_t> NumberIn(const fs::path& file) {
+  std::ifstream stream(file);
+  std::int64_t value = 0;
+  if (stream >> value) return value;
+  return {};
+}
+
+std::string Gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
+
+constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
+
+}  // namespace
+
+std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int64_t micro_batch_tokens) {
+  const policy::ParameterCount count = policy::CountParameters(config);
+  const std::int64_t all = count.total + count.mtp;
+  const std::int64_t weights = all * config.bytes_per_number();
+  const std::int64_t program = std::int64_t{300} << 20U;  // LibTorch and its buffers
+  if (use == Use::kInference) return program + 2 * weights;  // the second half: cache and logits
+  // fp32 master, two moments, summed gradient; a gradient in the weights' type.
+  std::int64_t bytes = program + 2 * weights + 16 * all;
+  if (use == Use::kTrainingWithReference) bytes += weights;
+  // Activations kept for the backward pass: about 40 fp32 rows of the hidden size a layer, and the logits.
+  const std::int64_t rows = 40 * config.hidden_size * (config.num_hidden_layers + config.num_nextn_predict_layers);
+  return bytes + micro_batch_tokens * (rows + 4 * config.vocab_size) * 4;
+}
+
+std::int64_t AvailableBytes() {
+  std::int64_t available = std::numeric_limits<std::int64_t>::max();
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string line; std::getline(meminfo, line);) {
+    std::istringstream words(line);
+    std::string key;
+    std::int64_t kib = 0;
+    if (words >> key >> kib && key == "MemAvailable:") available = kib << 10U;
+  }
+  // cgroup v2: memory.max holds "max" when there is no limit.
+  if (const auto limit = NumberIn("/sys/fs/cgroup/memory.max")) {
+    available = std::min(available, *limit - NumberIn("/sys/fs/cgroup/memory.current").value_or(0));
+  }
+  return available;
+}
+
+Result<Model> LoadModel(const fs::path& folder, Use use, std::optional<policy::NumberType> as) {
+  AHA_ASSIGN(policy::PolicyConfig config, policy::ReadConfig(folder));
+  if (as) config.dtype = *as;
+  const std::int64_t needed = EstimateBytes(config, use);
+  const std::int64_t available = AvailableBytes();
+  if (needed > available) {
+    return Fail(Code::kExhausted, "{}: needs about {} of memory ({} parameters), {} are available", folder.string(), Gib(needed),
+                policy::CountParameters(config).total, Gib(available));
+  }
+  AHA_ASSIGN(policy::Tokenizer tokenizer, policy::Tokenizer::Load(folder / "tokenizer.json"));
+  if (static_cast<std::int64_t>(tokenizer.vocab_size()) > config.vocab_size) {
+    return Fail(Code::kInvalidArgument, "{}: tokenizer.json has {} tokens, config.json a vocab_size of {}; they do not belong together",
+                folder.string(), tokenizer.vocab_size(), config.vocab_size);
+  }
+  AHA_ASSIGN(policy::Policy policy, policy::LoadPolicy(folder, as));
+  const auto stop = static_cast<std::int32_t>(config.eos_token_id.value_or(-1));
+  return Model{std::move(policy), std::move(tokenizer), stop};
+}
+
+Status CopyTokenizer(const fs::path& from, const fs::path& to) {
+  for (const char* name : kTokenizerFiles) {
+    if (!fs::exists(from / name)) continue;
+    AHA_ASSIGN(const std::string bytes, ReadFile(from / name));
+    AHA_TRY(WriteWholeFile(to / name, bytes));
+  }
+  return {};
+}
+
+Status SaveModel(const policy::Policy& policy, const fs::path& tokenizer_from, const fs::path& folder) {
+  return WriteWholeFolder(folder, [&](const fs::path& aside) -> Status {
+    AHA_TRY(policy::SavePolicy(policy, aside));
+    return CopyTokenizer(tokenizer_from, aside);
+  });
+}
+
+Result<fs::path> EmbeddedBase() {
+  if (const char* named = std::getenv("AHA_BASE_MODEL"); named != nullptr && *named != '\0') return fs::path(named);
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path installed = program.parent_path() / ".." / "share" / "aha" / "base";
+  const fs::path source = fs::path(AHA_SHARE_DIR) / "base";
+  for (const fs::path& place : {installed, source}) {
+    if (fs::exists(place / "config.json", error)) return fs::weakly_canonical(place);
+  }
+  return Fail(Code::kNotFound, "the embedded base model is neither in {} nor in {}; make it with `aha pretrain pretrain`",
+              installed.lexically_normal().string(), source.string());
+}
+
+Result<fs::path> FindModel(const std::string& name, const fs::path& recipe_folder) {
+  if (name == "embedded") return EmbeddedBase();
+  const fs::path path(name);
+  if (path.is_absolute() || fs::exists(path)) return path;
+  return recipe_folder / path;
+}
+
+}  // namespace aha::pipelines

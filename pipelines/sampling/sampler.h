@@ -1,0 +1,35 @@
+#pragma once
+/// Who makes a stage's completions: the engine in this process, or workers of their own.
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "policy/model/policy.h"
+#include "proto/rollout.pb.h"
+#include "rollout/engine.h"
+
+namespace aha::pipelines {
+
+/// Runs units of work. A unit is decoded as one batch wherever it runs, so all samplers give the
+/// same completions.
+class Sampler {
+ public:
+  Sampler() = default;
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
+  virtual ~Sampler() = default;
+
+  /// Makes `policy` version `version` of the weights for the units to come.
+  virtual Status Publish(const policy::Policy& policy, std::uint64_t version) = 0;
+  /// Replies in the order of `units`. `on_unit` hears of each that is done.
+  virtual Result<std::vector<proto::SampleReply>> Run(const std::vector<proto::SampleRequest>& units,
+                                                      const std::function<void()>& on_unit) = 0;
+};
+
+/// The engine in this process, on the policy itself. `policy` is borrowed.
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, std::int32_t stop_id);
+
+}  // namespace aha::pipelines

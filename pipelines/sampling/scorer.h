@@ -1,0 +1,39 @@
+#pragma once
+/// The way to the rewards: always over ZeroMQ, to a service in this process or to others.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "proto/rewards.pb.h"
+#include "rewards/registry.h"
+#include "rewards/service/client.h"
+#include "rewards/service/server.h"
+
+namespace aha::pipelines {
+
+class Scorer {
+ public:
+  /// Without endpoints, starts a service in this process on inproc; else connects to those services.
+  /// `registry` is borrowed.
+  static Result<std::unique_ptr<Scorer>> Start(const rewards::Registry& registry, const std::vector<std::string>& endpoints);
+  ~Scorer();
+  Scorer(const Scorer&) = delete;
+  Scorer& operator=(const Scorer&) = delete;
+
+  /// One outcome an item and reward, in order; what no service answered is a typed failure.
+  Result<std::vector<proto::ItemOutcome>> Score(const std::vector<proto::RewardSpec>& rewards,
+                                                const std::vector<proto::ScoreItem>& items, Deadline deadline);
+
+ private:
+  Scorer() = default;
+  zmq::context_t context_;
+  std::unique_ptr<rewards::Service> service_;
+  std::unique_ptr<rewards::Client> client_;
+};
+
+}  // namespace aha::pipelines

@@ -1,0 +1,192 @@
+#include "pipelines/stages/run_recipe.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+
+#include "base/content_hash.h"
+#include "base/log.h"
+#include "base/whole_file.h"
+#include "pipelines/model/model_folder.h"
+#include "pipelines/recipes/resolve.h"
+#include "pipelines/run/stage_graph.h"
+#include "pipelines/stages/examples.h"
+#include "policy/checkpoint/checkpoint.h"
+
+namespace aha::pipelines {
+namespace {
+
+namespace fs = std::filesystem;
+using Inputs = std::vector<proto::StageRecord::Input>;
+
+// Names of the rewards that a stage scores with.
+std::vector<std::string> RewardNames(const proto::Stage& stage) {
+  std::vector<std::string> names;
+  for (const proto::RewardTerm& term : stage.rl().reward()) names.push_back(term.name());
+  for (const proto::Keep& keep : stage.reject().keep()) names.push_back(keep.reward());
+  return names;
+}
+
+const proto::Jsonl* JsonlOf(const proto::Stage& stage) {
+  if (stage.has_sft() && stage.sft().has_jsonl()) return &stage.sft().jsonl();
+  if (stage.has_rl() && stage.rl().prompts().has_jsonl()) return &stage.rl().prompts().jsonl();
+  if (stage.has_reject() && stage.reject().prompts().has_jsonl()) return &stage.reject().prompts().jsonl();
+  return nullptr;
+}
+
+class RecipeRun {
+ public:
+  RecipeRun(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards, int threads)
+      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)) {
+    recipe_.set_threads(static_cast<std::uint32_t>(threads));  // what "every core" came to
+  }
+
+  Result<std::vector<StageOutcome>> Run() {
+    AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
+    AHA_ASSIGN(graph_, run_.ReadStages());
+    for (const proto::Stage& stage : recipe_.stage()) StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));
+    std::vector<StageOutcome> outcomes;
+    for (const proto::Stage& stage : recipe_.stage()) {
+      AHA_ASSIGN(outcomes.emplace_back(), RunOne(stage));
+    }
+    return outcomes;
+  }
+
+ private:
+  Result<fs::path> InitOf(const proto::Stage& stage) const {
+    if (stage.has_pretrain()) return fs::path();
+    if (stage.init() == "model") return FindModel(recipe_.model(), loaded_.folder);
+    for (const proto::Stage& other : recipe_.stage()) {
+      if (other.name() == stage.init()) return run_.StageFolder(other.name()) / "checkpoint";
+    }
+    return FindModel(stage.init(), loaded_.folder);
+  }
+
+  Result<Inputs> InputsOf(const proto::Stage& stage, const fs::path& init) const {
+    AHA_ASSIGN(const std::string recipe_hash, StageHash(recipe_, stage.name()));
+    Inputs inputs = {StageInput("recipe", recipe_hash),
+                     StageInput("numerics", HashText(fmt::format("{}/{}", kNumericsVersion, KernelTarget())))};
+    if (!init.empty()) {
+      AHA_ASSIGN(const std::string hash, policy::WeightsHash(init));
+      inputs.push_back(StageInput("init", hash));
+      AHA_ASSIGN(const std::string tokenizer, HashFile(init / "tokenizer.json"));
+      inputs.push_back(StageInput("tokenizer", tokenizer));
+    }
+    for (const std::string& from : stage.sft().from()) {
+      AHA_ASSIGN(const std::string hash, HashFile(run_.StageFolder(from) / "data" / kExamplesFile));
+      inputs.push_back(StageInput("data:" + from, hash));
+    }
+    if (const proto::Jsonl* jsonl = JsonlOf(stage)) {
+      AHA_ASSIGN(const std::string hash, HashFile(RecipePath(loaded_, jsonl->path())));
+      inputs.push_back(StageInput("data", hash));
+    }
+    for (const std::string& name : RewardNames(stage)) {
+      const auto plugin = rewards_.plugin_sha256.find(name);
+      if (plugin != rewards_.plugin_sha256.end()) inputs.push_back(StageInput("plugin:" + name, plugin->second));
+    }
+    return inputs;
+  }
+
+  // What a done stage left, asked from the disk: a folder that somebody touched is not done.
+  std::optional<StageReport> Finished(const proto::Stage& stage, const proto::StageRecord& record) const {
+    StageReport report;
+    report.checkpoint = run_.StageFolder(stage.name()) / (stage.has_reject() ? "data" : "checkpoint");
+    const auto hash = stage.has_reject() ? HashFile(report.checkpoint / kExamplesFile) : policy::WeightsHash(report.checkpoint);
+    if (!hash || *hash != record.output_sha256()) return {};
+    report.sha256 = *hash;
+    return report;
+  }
+
+  Result<StageOutcome> RunOne(const proto::Stage& stage) {
+    AHA_ASSIGN(const fs::path init, InitOf(stage));
+    AHA_ASSIGN(const Inputs inputs, InputsOf(stage, init));
+    proto::StageRecord& record = StageOf(graph_, stage.name());
+    const std::string why = WhyRun(record, inputs);
+    if (why.empty()) {
+      if (const auto report = Finished(stage, record)) {
+        spdlog::info("{}: done before, its inputs have not changed", stage.name());
+        return StageOutcome{stage.name(), "skipped", *report, record.seconds()};
+      }
+      spdlog::warn("{}: its output is gone or was changed; it runs again", stage.name());
+    }
+    AHA_TRY(Begin(record, inputs));
+    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry};
+    for (const proto::Stage& other : recipe_.stage()) io.stages[other.name()] = run_.StageFolder(other.name());
+    const auto start = std::chrono::steady_clock::now();
+    auto report = RunStage(io);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (!report) {
+      record.set_state(proto::StageRecord::FAILED);
+      record.set_error(report.error().message);
+      if (const Status written = run_.WriteStages(graph_); !written) spdlog::error("{}", written.error().message);
+      return Within(report.error(), "stage {}", stage.name());
+    }
+    record.set_state(proto::StageRecord::DONE);
+    record.clear_error();
+    record.set_output_sha256(report->sha256);
+    record.set_seconds(record.seconds() + seconds);
+    AHA_TRY(run_.WriteStages(graph_));
+    return StageOutcome{stage.name(), "done", *report, record.seconds()};
+  }
+
+  // A stage that was cut or failed goes on when its inputs are the same; else it starts afresh.
+  Status Begin(proto::StageRecord& record, const Inputs& inputs) {
+    const bool same = record.state() != proto::StageRecord::DONE && record.input_size() == static_cast<int>(inputs.size()) &&
+                      std::equal(inputs.begin(), inputs.end(), record.input().begin(), [](const auto& a, const auto& b) {
+                        return a.what() == b.what() && a.sha256() == b.sha256();
+                      });
+    if (!same) {
+      std::error_code error;
+      fs::remove_all(run_.StageFolder(record.name()), error);
+      record.clear_seconds();
+    }
+    record.clear_input();
+    for (const auto& input : inputs) *record.add_input() = input;
+    record.set_state(proto::StageRecord::RUNNING);
+    record.clear_output_sha256();
+    record.clear_error();
+    return run_.WriteStages(graph_);
+  }
+
+  const LoadedRecipe& loaded_;
+  RunDirectory& run_;
+  const Rewards& rewards_;
+  proto::Recipe recipe_;
+  proto::StageGraph graph_;
+};
+
+}  // namespace
+
+Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::string>& more_plugins) {
+  Rewards rewards{rewards::Registry::BuiltIns(), {}};
+  for (const std::string& plugin : loaded.recipe.plugin()) AHA_TRY(rewards.registry.LoadPlugin(RecipePath(loaded, plugin)));
+  for (const std::string& plugin : more_plugins) AHA_TRY(rewards.registry.LoadPlugin(plugin));
+  for (const rewards::RewardInfo& info : rewards.registry.List()) {
+    if (!info.file.empty()) rewards.plugin_sha256[info.name] = info.sha256;
+  }
+  return rewards;
+}
+
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards) {
+  return RecipeRun(loaded, run, rewards, SetThreads(loaded.recipe.threads())).Run();
+}
+
+int SetThreads(std::uint32_t asked) {
+  int threads = static_cast<int>(asked);
+  if (threads == 0) {
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    threads = sched_getaffinity(0, sizeof(mask), &mask) == 0 ? CPU_COUNT(&mask) : 1;
+  }
+  at::set_num_threads(threads);
+  return threads;
+}
+
+std::string KernelTarget() { return at::get_cpu_capability(); }
+
+}  // namespace aha::pipelines

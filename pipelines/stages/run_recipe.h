@@ -1,0 +1,46 @@
+#pragma once
+/// A recipe's stages in order: those whose inputs have not changed are skipped, one that was cut goes on.
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pipelines/recipes/recipe.h"
+#include "pipelines/run/run_directory.h"
+#include "pipelines/stages/stage.h"
+#include "rewards/registry.h"
+
+namespace aha::pipelines {
+
+/// Changes when a change of code changes the bits of a run; a rebuild alone does not change it.
+inline constexpr std::uint64_t kNumericsVersion = 1;
+
+struct StageOutcome {
+  std::string name;
+  std::string state;  ///< "done" or "skipped" (it was done before, from the same inputs)
+  StageReport report;
+  double seconds = 0;  ///< of the run that finished it
+};
+
+/// A registry with the built-ins and the recipe's plug-ins, and what the plug-ins' files hash to.
+struct Rewards {
+  rewards::Registry registry;
+  std::map<std::string, std::string> plugin_sha256;  ///< by reward name
+};
+Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::string>& more_plugins);
+
+/// Runs the stages of `loaded` in `run`. Stops at the first stage that fails, its state and error
+/// recorded in stages.textproto. The run directory stays usable whatever happens.
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards);
+
+/// Kernels use so many threads from now on: `asked`, or every core of the process's affinity mask
+/// when 0. Returns the number.
+int SetThreads(std::uint32_t asked);
+
+/// "avx512", "avx2", "default": what ATen's kernels are dispatched to.
+std::string KernelTarget();
+
+}  // namespace aha::pipelines

@@ -1,0 +1,57 @@
+#include "pipelines/stages/stage.h"
+
+#include "base/content_hash.h"
+#include "pipelines/stages/examples.h"
+#include "policy/checkpoint/checkpoint.h"
+
+namespace aha::pipelines {
+
+std::string_view KindOf(const proto::Stage& stage) {
+  switch (stage.kind_case()) {
+    case proto::Stage::kPretrain:
+      return "pretrain";
+    case proto::Stage::kSft:
+      return "sft";
+    case proto::Stage::kRl:
+      return "rl";
+    case proto::Stage::kReject:
+      return "reject";
+    case proto::Stage::KIND_NOT_SET:
+      break;
+  }
+  return "nothing";
+}
+
+policy::AdamWOptions AdamWOf(const proto::Optimizer& o) {
+  return {o.beta1(), o.beta2(), o.epsilon(), o.weight_decay(), o.clip_norm()};
+}
+
+policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {
+  return {o.learning_rate(), o.warmup_steps(), o.schedule() == "cosine", o.final_ratio(), steps};
+}
+
+Result<StageReport> RunStage(const StageIo& io) {
+  const auto run = [&]() -> Result<StageReport> {
+    switch (io.stage->kind_case()) {
+      case proto::Stage::kPretrain:
+        return RunPretrain(io);
+      case proto::Stage::kSft:
+        return RunSft(io);
+      case proto::Stage::kRl:
+        return RunRl(io);
+      case proto::Stage::kReject:
+        return RunReject(io);
+      case proto::Stage::KIND_NOT_SET:
+        break;
+    }
+    return Fail(Code::kInvalidArgument, "stage {} has no kind", io.stage->name());
+  };
+  auto report = Guard("stage " + io.stage->name(), run);
+  if (!report) return report;
+  auto hash = io.stage->has_reject() ? HashFile(report->checkpoint / kExamplesFile) : policy::WeightsHash(report->checkpoint);
+  if (!hash) return tl::unexpected<Error>(hash.error());
+  report->sha256 = *hash;
+  return report;
+}
+
+}  // namespace aha::pipelines

@@ -1,0 +1,53 @@
+#pragma once
+/// A stage is a function: a model folder in, a folder out, everything it does written in between.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pipelines/recipes/recipe.h"
+#include "pipelines/run/event_file.h"
+#include "policy/training/optimizer.h"
+#include "proto/recipe.pb.h"
+#include "rewards/registry.h"
+
+namespace aha::pipelines {
+
+/// What a stage is given. All of it is decided before the stage starts; nothing is read elsewhere.
+struct StageIo {
+  const proto::Recipe* recipe = nullptr;      ///< resolved
+  const proto::Stage* stage = nullptr;        ///< of `recipe`
+  std::filesystem::path recipe_folder;        ///< what paths in the recipe are relative to
+  std::filesystem::path init;                 ///< model folder, read only; empty for pretrain
+  std::filesystem::path folder;               ///< the stage's own in the run directory
+  std::map<std::string, std::filesystem::path> stages;  ///< folders of the stages before it
+  const rewards::Registry* registry = nullptr;
+};
+
+struct StageReport {
+  std::filesystem::path checkpoint;  ///< what the stage made: a model folder; of reject: its data folder
+  std::string sha256;                ///< of its weights; of reject: of its examples
+  std::vector<Metric> metrics;       ///< of the last step
+};
+
+/// Runs a stage, going on from its last commit if it was cut. Afterwards `folder`/checkpoint (or
+/// `folder`/data) is there, whole.
+Result<StageReport> RunPretrain(const StageIo& io);
+Result<StageReport> RunSft(const StageIo& io);
+Result<StageReport> RunRl(const StageIo& io);
+Result<StageReport> RunReject(const StageIo& io);
+/// The one that `io.stage` asks for.
+Result<StageReport> RunStage(const StageIo& io);
+
+/// "pretrain", "sft", "rl" or "reject".
+std::string_view KindOf(const proto::Stage& stage);
+
+/// Recipe messages as the rooms below take them.
+policy::AdamWOptions AdamWOf(const proto::Optimizer& optimizer);
+policy::Schedule ScheduleOf(const proto::Optimizer& optimizer, std::int64_t steps);
+
+}  // namespace aha::pipelines
