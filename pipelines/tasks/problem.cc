@@ -45,10 +45,12 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// Families and bands draw apart, or a test problem would begin like the training problem of its key.
+// Families and bands draw apart, or a test problem would begin like the training problem of its
+// key.
 KeyedRandom KeyFor(const TaskSpec& spec, KeyedRandom random) {
   random = random.With(spec.band);
-  for (const char c : spec.family) random = random.With(static_cast<unsigned char>(c));
+  for (const char c : spec.family)
+    random = random.With(static_cast<unsigned char>(c));
   return random;
 }
 

@@ -66,7 +66,7 @@ Places DrawPlaces(int cups, Places last, DrawSequence& draw) {
 Draft DrawSwap(std::uint32_t band, DrawSequence& draw) {
   const int wording = DrawWording(draw);
   const int swaps = DrawLength(band, 2, 2, draw);
-  const int cups = draw.Chance(0.25) ? 3 : 4;
+  const int cups = draw.Chance(0.125) ? 3 : 4;
   std::vector<int> row(static_cast<std::size_t>(cups));
   std::iota(row.begin(), row.end(), 0);
   for (std::size_t i = row.size(); i > 1; --i) {
@@ -107,7 +107,7 @@ std::string ThinkSwap(const Draft& draft, Language /*language*/, Pen& pen) {
     pen.Step();
     // A slip: the right words, but other cups changed hands.
     swaps.row.Swap(pen.slips() ? DrawPlaces(draft.content[0], places, pen.draw()) : places);
-    pen.Say("{} with {} gives {} .", "{} 和 {} 换 得 {} 。", places.first, places.second,
+    pen.Say("{} with {} gives {} .", "{} 和 {} 换成 {} 。", places.first, places.second,
             swaps.row.Text());
   }
   pen.PlainStep();
