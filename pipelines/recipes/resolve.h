@@ -1,0 +1,27 @@
+#pragma once
+/// A recipe with its defaults written out, and the hash that says whether a stage must run again.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "proto/recipe.pb.h"
+
+namespace aha::pipelines {
+
+/// The recipe with every default that is read set explicitly. Keys that are not read (read_when is
+/// false, init of pretrain, a model no stage starts from) stay unset. Resolving twice changes
+/// nothing.
+proto::Recipe Resolved(const proto::Recipe& recipe);
+
+/// Resolved() as protobuf text, keys in the order of their numbers: recipe.textproto of a run
+/// directory. It loads again to the same text.
+std::string ResolvedText(const proto::Recipe& recipe);
+
+/// SHA-256 of what in a recipe determines one stage: its resolved message, the seed and the thread
+/// count; no sibling stage, name, endpoint or comment. Inputs (checkpoints, data, plug-ins) have
+/// hashes of their own. `threads` counts as written: put the number really used in its place first
+/// where 0 (every core) is not precise enough. kNotFound for a name the recipe does not have.
+Result<std::string> StageHash(const proto::Recipe& recipe, std::string_view stage);
+
+}  // namespace aha::pipelines
