@@ -1,0 +1,146 @@
+#include "pipelines/report/stage_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "pipelines/report/axis.h"
+#include "pipelines/report/markup.h"
+
+namespace aha::pipelines {
+namespace {
+
+/// "63.4" with "±1.8, sd 2.1" under it.
+std::string Cell(const Measure& m, double scale) {
+  std::string under;
+  if (std::isfinite(m.ci95)) under += fmt::format("±{}", Number(m.ci95 * scale, 1));
+  if (std::isfinite(m.std)) {
+    under += fmt::format("{}sd {}", under.empty() ? "" : ", ", Number(m.std * scale, 1));
+  }
+  if (!under.empty()) under = fmt::format("<small>{}</small>", under);
+  return fmt::format("<td class=\"n\">{}{}</td>", Number(m.mean * scale, 1), under);
+}
+
+/// pass@1 as a dot with its confidence interval on a scale from 0 to 100 %.
+std::string DotPlot(const Measure& m) {
+  constexpr double kLeft = 4, kWidth = 112, kMiddle = 9;
+  const auto x = [](double share) { return kLeft + std::clamp(share, 0.0, 1.0) * kWidth; };
+  std::string svg =
+      "<svg class=\"dots\" viewBox=\"0 0 120 18\" width=\"120\" height=\"18\" "
+      "aria-hidden=\"true\">";
+  for (const double share : {0.0, 0.5, 1.0}) {
+    svg += fmt::format("<path class=\"rule\" d=\"M{:.1f} 0V18\"/>", x(share));
+  }
+  if (Drawable(m.mean)) {
+    if (Drawable(m.ci95)) {
+      svg += fmt::format("<path class=\"whisker\" d=\"M{:.1f} {}H{:.1f}\"/>", x(m.mean - m.ci95),
+                         kMiddle, x(m.mean + m.ci95));
+    }
+    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{}\" r=\"3\"/>", x(m.mean), kMiddle);
+  }
+  return "<td class=\"plot\">" + svg + "</svg></td>";
+}
+
+using FamilyKey = std::pair<std::string, int>;
+
+const FamilyFigure* Find(const StageRow& stage, const FamilyKey& key) {
+  for (const FamilyFigure& figure : stage.families) {
+    if (figure.family == key.first && figure.band == key.second) return &figure;
+  }
+  return nullptr;
+}
+
+/// Families in order of first appearance, each one's bands by number.
+std::vector<FamilyKey> FamilyKeys(const std::vector<StageRow>& stages) {
+  std::vector<std::string> order;
+  std::vector<FamilyKey> keys;
+  for (const StageRow& stage : stages) {
+    for (const FamilyFigure& figure : stage.families) {
+      const FamilyKey key{figure.family, figure.band};
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+      if (std::find(order.begin(), order.end(), figure.family) == order.end()) {
+        order.push_back(figure.family);
+      }
+    }
+  }
+  const auto rank = [&](const FamilyKey& key) {
+    return std::pair(std::find(order.begin(), order.end(), key.first) - order.begin(), key.second);
+  };
+  std::sort(keys.begin(), keys.end(),
+            [&](const FamilyKey& a, const FamilyKey& b) { return rank(a) < rank(b); });
+  return keys;
+}
+
+/// One family's and band's figures, the highest in bold.
+std::string FamilyRow(const std::vector<StageRow>& stages, const FamilyKey& key, bool repeated) {
+  double best = -1;
+  for (const StageRow& stage : stages) {
+    const FamilyFigure* figure = Find(stage, key);
+    if (figure != nullptr && std::isfinite(figure->pass_at_1.mean)) {
+      best = std::max(best, figure->pass_at_1.mean);
+    }
+  }
+  std::string row = fmt::format("<tr{}><th scope=\"row\">{}</th><td class=\"n\">{}</td>",
+                                repeated ? " class=\"again\"" : "", Escape(key.first),
+                                key.second > 0 ? std::to_string(key.second) : "");
+  for (const StageRow& stage : stages) {
+    const FamilyFigure* figure = Find(stage, key);
+    const double mean = figure == nullptr ? kUnknown : figure->pass_at_1.mean;
+    const std::string text = Percent(mean);
+    const bool highest = std::isfinite(mean) && text == Percent(best);
+    row += fmt::format("<td class=\"n\">{}</td>", highest ? "<b>" + text + "</b>" : text);
+  }
+  return row + "</tr>\n";
+}
+
+}  // namespace
+
+std::string RenderStageTable(const std::vector<StageRow>& stages, std::size_t seeds) {
+  if (stages.empty()) return "";
+  std::string out = "<div class=\"wide\"><table class=\"stages\"><caption>";
+  out += "Shares in per cent of held-out problems; thinking in tokens. ";
+  if (seeds > 1)
+    out += fmt::format("Means over {} seeds; sd: standard deviation between seeds. ", seeds);
+  out +=
+      "±: half-width of the 95 % confidence interval. The dots show pass@1 with that interval "
+      "between 0 and 100 %.</caption>\n";
+  out +=
+      "<thead><tr><th scope=\"col\">Stage</th><th scope=\"col\" class=\"n\">pass@1</th>"
+      "<td class=\"plot scale\"><span>0</span><span>50</span><span>100</span></td>"
+      "<th scope=\"col\" class=\"n\">pass@1, hardest band</th>"
+      "<th scope=\"col\" class=\"n\">pass@1, general tasks</th>"
+      "<th scope=\"col\" class=\"n\">Well-formed</th>"
+      "<th scope=\"col\" class=\"n\">One language</th>"
+      "<th scope=\"col\" class=\"n\">Thinking tokens</th></tr></thead>\n<tbody>\n";
+  for (const StageRow& stage : stages) {
+    out += fmt::format("<tr><th scope=\"row\">{}<small>{}</small></th>", Escape(stage.name),
+                       Escape(stage.description));
+    out += Cell(stage.pass_at_1, 100) + DotPlot(stage.pass_at_1);
+    out += Cell(stage.pass_at_1_hardest, 100) + Cell(stage.general_pass_at_1, 100);
+    out += Cell(stage.well_formed, 100) + Cell(stage.language, 100);
+    out += Cell(stage.thinking_tokens, 1) + "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+std::string RenderFamilyTable(const std::vector<StageRow>& stages) {
+  const std::vector<FamilyKey> keys = FamilyKeys(stages);
+  if (keys.empty()) return "";
+  std::string out =
+      "<div class=\"wide\"><table class=\"families\"><caption>pass@1 in per cent by task family "
+      "and "
+      "difficulty band; the highest of each row in bold.</caption>\n<thead><tr>"
+      "<th scope=\"col\">Family</th><th scope=\"col\" class=\"n\">Band</th>";
+  for (const StageRow& stage : stages) {
+    out += fmt::format("<th scope=\"col\" class=\"n\">{}</th>", Escape(stage.name));
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    out += FamilyRow(stages, keys[i], i > 0 && keys[i - 1].first == keys[i].first);
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+}  // namespace aha::pipelines
