@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -175,10 +176,14 @@ std::string Hover(const Curve& curve, const Chart& chart, const Plot& plot) {
 std::string Labels(const std::vector<Curve>& curves, const SeriesStyles& styles, const Plot& plot) {
   std::vector<LabelledCurve> labelled;
   for (const Curve& curve : curves) {
-    LabelledCurve one{curve.name, {}};
+    LabelledCurve one{curve.name, {}}, seen{curve.name, {}};
     for (const CurvePoint& p : curve.points) {
-      if (!std::isnan(p.mean)) one.points.push_back({plot.X(p.x), plot.Y(p.mean)});
+      if (std::isnan(p.mean)) continue;
+      one.points.push_back({plot.X(p.x), plot.Y(p.mean)});
+      if (p.mean >= plot.y.low && p.mean <= plot.y.high) seen.points.push_back(one.points.back());
     }
+    // A label belongs to what is seen of its curve, when a fixed axis cuts the rest off.
+    if (!seen.points.empty()) one = std::move(seen);
     labelled.push_back(std::move(one));
   }
   std::string out = "<g class=\"label\">";

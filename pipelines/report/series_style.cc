@@ -17,7 +17,9 @@ SeriesStyles::SeriesStyles(const std::vector<Chart>& charts) {
       if (styles_.contains(series.name)) continue;
       const std::string recipe = series.name.substr(0, series.name.find(" · "));
       const std::size_t hue = hues.try_emplace(recipe, hues.size() % kHues).first->second;
-      styles_[series.name] = {hue, names_.size() % kDashes};
+      // One dash further with each round of hues: hue and dash together repeat late.
+      const std::size_t order = names_.size();
+      styles_[series.name] = {hue, (order + order / kHues) % kDashes};
       names_.push_back(series.name);
     }
   }

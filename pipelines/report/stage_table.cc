@@ -23,24 +23,44 @@ std::string Cell(const Measure& m, double scale) {
   return fmt::format("<td class=\"n\">{}{}</td>", Number(m.mean * scale, 1), under);
 }
 
+// The dot plot's scale from 0 to 100 %, in pixels.
+constexpr double kPlotLeft = 10, kPlotWidth = 160, kPlotMiddle = 9;
+
+double PlotX(double share) {
+  return kPlotLeft + std::clamp(share, 0.0, 1.0) * kPlotWidth;
+}
+
+std::string PlotSvg(const std::string& body) {
+  constexpr double kWidth = kPlotWidth + 2 * kPlotLeft, kHeight = 2 * kPlotMiddle;
+  return fmt::format(
+      "<svg class=\"dots\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
+      "aria-hidden=\"true\">{2}</svg>",
+      kWidth, kHeight, body);
+}
+
+std::string PlotScale() {
+  std::string body;
+  for (const double share : {0.0, 0.5, 1.0}) {
+    body += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.0f}</text>",
+                        PlotX(share), 2 * kPlotMiddle - 4, share * 100);
+  }
+  return "<td class=\"plot\">" + PlotSvg(body) + "</td>";
+}
+
 /// pass@1 as a dot with its confidence interval on a scale from 0 to 100 %.
 std::string DotPlot(const Measure& m) {
-  constexpr double kLeft = 4, kWidth = 112, kMiddle = 9;
-  const auto x = [](double share) { return kLeft + std::clamp(share, 0.0, 1.0) * kWidth; };
-  std::string svg =
-      "<svg class=\"dots\" viewBox=\"0 0 120 18\" width=\"120\" height=\"18\" "
-      "aria-hidden=\"true\">";
+  std::string body;
   for (const double share : {0.0, 0.5, 1.0}) {
-    svg += fmt::format("<path class=\"rule\" d=\"M{:.1f} 0V18\"/>", x(share));
+    body += fmt::format("<path class=\"rule\" d=\"M{:.1f} 0v{}\"/>", PlotX(share), 2 * kPlotMiddle);
   }
   if (Drawable(m.mean)) {
     if (Drawable(m.ci95)) {
-      svg += fmt::format("<path class=\"whisker\" d=\"M{:.1f} {}H{:.1f}\"/>", x(m.mean - m.ci95),
-                         kMiddle, x(m.mean + m.ci95));
+      body += fmt::format("<path class=\"whisker\" d=\"M{:.1f} {}H{:.1f}\"/>",
+                          PlotX(m.mean - m.ci95), kPlotMiddle, PlotX(m.mean + m.ci95));
     }
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{}\" r=\"3\"/>", x(m.mean), kMiddle);
+    body += fmt::format("<circle cx=\"{:.1f}\" cy=\"{}\" r=\"2.2\"/>", PlotX(m.mean), kPlotMiddle);
   }
-  return "<td class=\"plot\">" + svg + "</svg></td>";
+  return "<td class=\"plot\">" + PlotSvg(body) + "</td>";
 }
 
 using FamilyKey = std::pair<std::string, int>;
@@ -101,19 +121,22 @@ std::string RenderStageTable(const std::vector<StageRow>& stages, std::size_t se
   if (stages.empty()) return "";
   std::string out = "<div class=\"wide\"><table class=\"stages\"><caption>";
   out += "Shares in per cent of held-out problems; thinking in tokens. ";
-  if (seeds > 1)
+  if (seeds > 1) {
     out += fmt::format("Means over {} seeds; sd: standard deviation between seeds. ", seeds);
-  out +=
-      "±: half-width of the 95 % confidence interval. The dots show pass@1 with that interval "
-      "between 0 and 100 %.</caption>\n";
-  out +=
-      "<thead><tr><th scope=\"col\">Stage</th><th scope=\"col\" class=\"n\">pass@1</th>"
-      "<td class=\"plot scale\"><span>0</span><span>50</span><span>100</span></td>"
-      "<th scope=\"col\" class=\"n\">pass@1, hardest band</th>"
-      "<th scope=\"col\" class=\"n\">pass@1, general tasks</th>"
-      "<th scope=\"col\" class=\"n\">Well-formed</th>"
-      "<th scope=\"col\" class=\"n\">One language</th>"
-      "<th scope=\"col\" class=\"n\">Thinking tokens</th></tr></thead>\n<tbody>\n";
+  }
+  const bool intervals = std::any_of(stages.begin(), stages.end(), [](const StageRow& stage) {
+    return std::isfinite(stage.pass_at_1.ci95);
+  });
+  out += intervals ? "±: half-width of the 95 % confidence interval. The dots show pass@1 with "
+                     "that interval as a bar.</caption>\n"
+                   : "The dots show pass@1.</caption>\n";
+  out += "<thead><tr><th scope=\"col\">Stage</th><th scope=\"col\" class=\"n\">pass@1</th>" +
+         PlotScale() +
+         "<th scope=\"col\" class=\"n\">pass@1, hardest band</th>"
+         "<th scope=\"col\" class=\"n\">pass@1, general tasks</th>"
+         "<th scope=\"col\" class=\"n\">Well-formed</th>"
+         "<th scope=\"col\" class=\"n\">One language</th>"
+         "<th scope=\"col\" class=\"n\">Thinking tokens</th></tr></thead>\n<tbody>\n";
   for (const StageRow& stage : stages) {
     out += fmt::format("<tr><th scope=\"row\">{}<small>{}</small></th>", Escape(stage.name),
                        Escape(stage.description));

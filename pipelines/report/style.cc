@@ -6,24 +6,24 @@ namespace aha::pipelines {
 // lightened for text on black.
 std::string_view StyleSheet() {
   return R"css(:root { color-scheme: light dark;
-  --paper: #fff; --ink: #1c1c1a; --soft: #5d5d58; --rule: #c9c9c3; --grid: #e9e9e4; --wash: #f7f7f4;
+  --haze: 0.17; --paper: #fff; --ink: #1c1c1a; --soft: #5d5d58; --rule: #c9c9c3; --grid: #e9e9e4; --wash: #f7f7f4;
   --kept: #00694b; --lost: #b3261e; --tag: #7b3f98;
   --c0: #0067a5; --c1: #c24e00; --c2: #00785a; --c3: #a8497f; --c4: #8a6a00; --c5: #4d4d4d; }
 @media (prefers-color-scheme: dark) { :root {
-  --paper: #161716; --ink: #e4e4df; --soft: #a3a39b; --rule: #4a4b48; --grid: #2b2c2a; --wash: #1e1f1e;
+  --haze: 0.27; --paper: #161716; --ink: #e4e4df; --soft: #a3a39b; --rule: #4a4b48; --grid: #2b2c2a; --wash: #1e1f1e;
   --kept: #52c79f; --lost: #ff8a7a; --tag: #cf9fe6;
   --c0: #66b8f0; --c1: #f59a5b; --c2: #3fc49a; --c3: #e79ac6; --c4: #e0c04c; --c5: #b9b9b4; } }
 @media print { :root { color-scheme: light;
-  --paper: #fff; --ink: #000; --soft: #4a4a46; --rule: #b5b5af; --grid: #e2e2dd; --wash: #fff;
+  --haze: 0.17; --paper: #fff; --ink: #000; --soft: #4a4a46; --rule: #b5b5af; --grid: #e2e2dd; --wash: #fff;
   --kept: #00694b; --lost: #b3261e; --tag: #7b3f98;
   --c0: #0067a5; --c1: #c24e00; --c2: #00785a; --c3: #a8497f; --c4: #8a6a00; --c5: #4d4d4d; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); overflow-wrap: break-word;
-  font: 15px/1.45 system-ui, "Segoe UI", "Helvetica Neue", "Liberation Sans", Arial, "PingFang SC",
-  "Noto Sans CJK SC", "Microsoft YaHei", sans-serif; font-variant-numeric: tabular-nums lining-nums; }
+  font: 15px/1.45 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial,
+  "PingFang SC", "Noto Sans CJK SC", "Microsoft YaHei", system-ui, sans-serif; font-variant-numeric: tabular-nums lining-nums; }
 main { max-width: 1240px; margin: 0 auto; padding: clamp(16px, 3.5vw, 48px) clamp(14px, 3.5vw, 44px); }
-h1, h2, h3.lead { font-family: "Iowan Old Style", "Palatino Linotype", Palatino, Charter, Georgia,
+h1, h2 { font-family: "Iowan Old Style", "Palatino Linotype", Palatino, Charter, Georgia,
   "Liberation Serif", serif; font-weight: 600; line-height: 1.2; text-wrap: balance; }
 h1 { font-size: clamp(24px, 3.2vw, 32px); margin: 0 0 6px; }
 h2 { font-size: 20px; margin: 44px 0 12px; padding-top: 10px; border-top: 1px solid var(--ink); }
@@ -54,39 +54,38 @@ tbody th { font-weight: 600; }
 .n { text-align: right; white-space: nowrap; }
 thead .n { white-space: normal; }
 table.claims { width: 100%; }
-.claims td:first-child { white-space: nowrap; font-weight: 600; width: 1%; padding-right: 20px; }
-.claims th { width: 48%; font-weight: 400; }
+.claims tr > :first-child { white-space: nowrap; width: 1%; padding-right: 24px; }
+.claims tr > :nth-child(2) { width: 46%; }
+.claims td:first-child { font-weight: 600; }
+.claims tbody th { font-weight: 400; }
 table.stages { width: 100%; min-width: 860px; }
 .stages tbody th { min-width: 150px; max-width: 250px; }
 .stages thead .n { max-width: 84px; min-width: 62px; }
-.stages .plot { width: 120px; padding-left: 6px; }
-.scale span { display: inline-block; width: 40px; }
-.scale span:nth-child(2) { text-align: center; }
-.scale span:last-child { text-align: right; }
-.scale { white-space: nowrap; font-size: 11px !important; }
+.stages .plot { width: 180px; }
 svg { display: block; }
 .dots .rule { stroke: var(--grid); fill: none; }
-.dots .whisker { stroke: var(--ink); stroke-width: 1.2; fill: none; }
+.dots .whisker { stroke: var(--soft); stroke-width: 6; opacity: 0.45; fill: none; }
 .dots circle { fill: var(--ink); }
 table.families { min-width: 560px; }
 .families td.n, .families th.n { padding-left: 10px; }
 .families .again th { color: transparent; }
 .families tr.again > * { border-top: 0; padding-top: 0; }
+.times td, .times th { vertical-align: middle; }
 .length { stroke: var(--soft); stroke-width: 6; }
 .sum > * { font-weight: 600; }
 .key { display: flex; flex-wrap: wrap; gap: 4px 22px; max-width: none; font-size: 13px; margin-bottom: 14px; }
 .key span { display: inline-flex; align-items: center; gap: 8px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 350px), 1fr)); gap: 26px 32px; }
 figure { margin: 0; min-width: 0; break-inside: avoid; max-width: 560px; }
-figure svg { width: 100%; height: auto; overflow: visible; }
+figure > svg { width: 100%; height: auto; overflow: visible; }
 figcaption { font-weight: 600; font-size: 13.5px; margin-bottom: 4px; }
-.note { font-size: 12.5px; color: var(--soft); margin: 4px 0 0; line-height: 1.35; }
+.note { font-size: 12px; color: var(--soft); margin: 4px 0 0; line-height: 1.35; }
 svg text { font-size: 11px; fill: var(--soft); }
 .grid path { stroke: var(--grid); }
 .axis path { stroke: var(--soft); }
 .frame { fill: none; stroke: var(--grid); }
 .line { fill: none; stroke: var(--c); stroke-width: 1.7; stroke-linejoin: round; }
-.band { fill: var(--c); opacity: 0.16; }
+.band { fill: var(--c); opacity: var(--haze); }
 .bar { stroke: var(--c); stroke-width: 1.2; fill: none; opacity: 0.5; }
 .dot { fill: var(--c); }
 .hit { fill: transparent; }
@@ -114,7 +113,7 @@ summary:hover { color: var(--ink); }
 .recipe summary { font-size: 14px; color: var(--ink); }
 .recipe pre { background: var(--wash); padding: 10px 12px; }
 @media (max-width: 640px) {
-  table.claims, .claims tbody, .claims tr, .claims td, .claims th { display: block; width: auto; }
+  table.claims, .claims tbody, .claims tr, .claims tr > :nth-child(n) { display: block; width: auto; }
   .claims thead { display: none; }
   .claims tr { padding: 8px 0; border-bottom: 1px solid var(--grid); }
   .claims tbody tr > * { border: 0; padding: 1px 0; }

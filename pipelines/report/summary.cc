@@ -145,9 +145,9 @@ std::string StageLines(const std::vector<StageRow>& stages) {
       row.push_back(Figure(stage.*column.measure, column, between_seeds));
     rows.push_back(std::move(row));
   }
-  return fmt::format("Stages: per cent of held-out problems, thinking in tokens; ± {}\n",
-                     between_seeds ? "standard deviation between seeds"
-                                   : "half-width of the 95 % confidence interval") +
+  return fmt::format(
+             "Stages: per cent of held-out problems, thinking in tokens; ± {}\n",
+             between_seeds ? "standard deviation between seeds" : "95 % confidence half-width") +
          Aligned(std::move(rows));
 }
 

@@ -8,6 +8,8 @@
 namespace aha::pipelines {
 namespace {
 
+using namespace std::string_literals;
+
 constexpr int kSeeds = 3;
 
 /// One curve of the sample: from `start` to `end` along a saturating curve, with noise.
@@ -190,10 +192,9 @@ std::vector<Transcript> SampleTranscripts() {
         "wait, 再算一次: " + std::to_string(17 + i) + " + 26 = " + std::to_string(43 + i) + "\n";
   lengthy += "</think>\n<answer>73</answer>";
   const std::string hostile =
-      std::string("<think>\xFF\xC0\x80 raw \x01\x1B[31m bytes\0 </script><script>alert(1)</script>",
-                  66) +
+      "<think>\xFF\xC0\x80 raw \x01\x1B[31m bytes\0 </script><script>alert(1)</script>"
       "<!-- & \"quotes\" --> \xE2\x80\xAE"
-      "drow \xE4\xBD </think\n<answer>7</answer><|end|>";
+      "drow \xE4\xBD </think\n<answer>7</answer><|end|>"s;
   return {
       {"Start with 17, add 26, take away 9, double it, then add 5. What do you get?",
        "73",
