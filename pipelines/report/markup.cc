@@ -182,6 +182,14 @@ std::string EscapeAndMarkTags(std::string_view bytes) {
   return out;
 }
 
+std::string CaptionedTable(std::string_view css_class,
+                           std::string_view rows,
+                           std::string_view caption) {
+  return fmt::format(
+      "<div class=\"wide\"><table class=\"{}\">{}</table></div>\n<p class=\"caption\">{}</p>\n",
+      css_class, rows, caption);
+}
+
 std::size_t DisplayWidth(std::string_view clean) {
   std::size_t width = 0;
   for (std::size_t at = 0; at < clean.size();) {

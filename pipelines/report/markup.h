@@ -19,6 +19,12 @@ std::string Escape(std::string_view bytes);
 /// Escape, with tags (`<think>`, `</answer>`, `<|end|>`) in `<span class="tag">`.
 std::string EscapeAndMarkTags(std::string_view bytes);
 
+/// A table that scrolls sideways where the page is narrow, and its caption, which does not. `rows`
+/// is the inside of the table and `caption` markup.
+std::string CaptionedTable(std::string_view css_class,
+                           std::string_view rows,
+                           std::string_view caption);
+
 /// Columns that clean text takes in a terminal: East Asian wide characters two, others one.
 std::size_t DisplayWidth(std::string_view clean);
 

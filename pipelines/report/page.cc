@@ -131,25 +131,20 @@ std::string Times(const std::vector<StageTime>& times) {
   for (const StageTime& time : times) {
     if (std::isfinite(time.seconds)) longest = std::max(longest, time.seconds);
   }
-  std::string out =
-      "<div class=\"wide\"><table class=\"times\"><caption>Wall time of each stage, all seeds "
-      "together.</caption>\n<tbody>\n";
+  std::string out = "<tbody>\n";
   for (const StageTime& time : times) {
     const bool drawn = longest > 0 && std::isfinite(time.seconds) && time.seconds > 0;
     const double share = drawn ? time.seconds / longest : 0;
     out += fmt::format(
-        "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"plot\"><svg viewBox=\"0 0 "
-        "200 10\" "
-        "width=\"200\" height=\"10\" aria-hidden=\"true\"><path class=\"length\" d=\"M0 "
-        "5H{:.1f}\"/></svg></td></tr>\n",
+        "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"plot\">"
+        "<svg viewBox=\"0 0 200 10\" width=\"200\" height=\"10\" aria-hidden=\"true\">"
+        "<path class=\"length\" d=\"M0 5H{:.1f}\"/></svg></td></tr>\n",
         Escape(time.stage), Duration(time.seconds), share * 200);
   }
-  return out +
-         fmt::format(
-             "<tr class=\"sum\"><th scope=\"row\">together</th><td "
-             "class=\"n\">{}</td><td></td></tr>\n",
-             Duration(TotalSeconds(times))) +
-         "</tbody></table></div>\n";
+  out += fmt::format(
+      "<tr class=\"sum\"><th scope=\"row\">together</th><td class=\"n\">{}</td><td></td></tr>\n",
+      Duration(TotalSeconds(times)));
+  return CaptionedTable("times", out + "</tbody>", "Wall time of each stage, all seeds together.");
 }
 
 std::string Provenance(const std::vector<std::string>& notes) {

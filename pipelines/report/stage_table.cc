@@ -115,28 +115,31 @@ std::string FamilyRow(const std::vector<StageRow>& stages, const FamilyKey& key,
   return row + "</tr>\n";
 }
 
-}  // namespace
-
-std::string RenderStageTable(const std::vector<StageRow>& stages, std::size_t seeds) {
-  if (stages.empty()) return "";
-  std::string out = "<div class=\"wide\"><table class=\"stages\"><caption>";
-  out += "Shares in per cent of held-out problems; thinking in tokens. ";
+std::string StageCaption(const std::vector<StageRow>& stages, std::size_t seeds) {
+  std::string out = "Shares in per cent of held-out problems; thinking in tokens. ";
   if (seeds > 1) {
     out += fmt::format("Means over {} seeds; sd: standard deviation between seeds. ", seeds);
   }
   const bool intervals = std::any_of(stages.begin(), stages.end(), [](const StageRow& stage) {
     return std::isfinite(stage.pass_at_1.ci95);
   });
-  out += intervals ? "±: half-width of the 95 % confidence interval. The dots show pass@1 with "
-                     "that interval as a bar.</caption>\n"
-                   : "The dots show pass@1.</caption>\n";
-  out += "<thead><tr><th scope=\"col\">Stage</th><th scope=\"col\" class=\"n\">pass@1</th>" +
-         PlotScale() +
-         "<th scope=\"col\" class=\"n\">pass@1, hardest band</th>"
-         "<th scope=\"col\" class=\"n\">pass@1, general tasks</th>"
-         "<th scope=\"col\" class=\"n\">Well-formed</th>"
-         "<th scope=\"col\" class=\"n\">One language</th>"
-         "<th scope=\"col\" class=\"n\">Thinking tokens</th></tr></thead>\n<tbody>\n";
+  return out + (intervals ? "±: half-width of the 95 % confidence interval. The dots show pass@1 "
+                            "with that interval as a bar."
+                          : "The dots show pass@1.");
+}
+
+}  // namespace
+
+std::string RenderStageTable(const std::vector<StageRow>& stages, std::size_t seeds) {
+  if (stages.empty()) return "";
+  std::string out =
+      "<thead><tr><th scope=\"col\">Stage</th><th scope=\"col\" class=\"n\">pass@1</th>" +
+      PlotScale();
+  for (const char* heading : {"pass@1, hardest band", "pass@1, general tasks", "Well-formed",
+                              "One language", "Thinking tokens"}) {
+    out += fmt::format("<th scope=\"col\" class=\"n\">{}</th>", heading);
+  }
+  out += "</tr></thead>\n<tbody>\n";
   for (const StageRow& stage : stages) {
     out += fmt::format("<tr><th scope=\"row\">{}<small>{}</small></th>", Escape(stage.name),
                        Escape(stage.description));
@@ -145,17 +148,14 @@ std::string RenderStageTable(const std::vector<StageRow>& stages, std::size_t se
     out += Cell(stage.well_formed, 100) + Cell(stage.language, 100);
     out += Cell(stage.thinking_tokens, 1) + "</tr>\n";
   }
-  return out + "</tbody></table></div>\n";
+  return CaptionedTable("stages", out + "</tbody>", StageCaption(stages, seeds));
 }
 
 std::string RenderFamilyTable(const std::vector<StageRow>& stages) {
   const std::vector<FamilyKey> keys = FamilyKeys(stages);
   if (keys.empty()) return "";
   std::string out =
-      "<div class=\"wide\"><table class=\"families\"><caption>pass@1 in per cent by task family "
-      "and "
-      "difficulty band; the highest of each row in bold.</caption>\n<thead><tr>"
-      "<th scope=\"col\">Family</th><th scope=\"col\" class=\"n\">Band</th>";
+      "<thead><tr><th scope=\"col\">Family</th><th scope=\"col\" class=\"n\">Band</th>";
   for (const StageRow& stage : stages) {
     out += fmt::format("<th scope=\"col\" class=\"n\">{}</th>", Escape(stage.name));
   }
@@ -163,7 +163,10 @@ std::string RenderFamilyTable(const std::vector<StageRow>& stages) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     out += FamilyRow(stages, keys[i], i > 0 && keys[i - 1].first == keys[i].first);
   }
-  return out + "</tbody></table></div>\n";
+  return CaptionedTable(
+      "families", out + "</tbody>",
+      "pass@1 in per cent by task family and difficulty band; the highest of each "
+      "row in bold.");
 }
 
 }  // namespace aha::pipelines

@@ -43,7 +43,7 @@ dt { color: var(--soft); font-size: 12px; }
 dd { margin: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13.5px; line-height: 1.35; }
-caption { caption-side: bottom; text-align: left; color: var(--soft); font-size: 12.5px; padding-top: 8px; }
+.caption { color: var(--soft); font-size: 12.5px; margin: 8px 0 0; max-width: 110ch; }
 th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0; font-weight: 400; }
 th:last-child, td:last-child { padding-right: 0; }
 thead th, thead td { vertical-align: bottom; color: var(--soft); font-size: 12px; line-height: 1.25;
@@ -119,7 +119,9 @@ summary:hover { color: var(--ink); }
   .claims tbody tr > * { border: 0; padding: 1px 0; }
   .stages tbody th, .families tbody th { position: sticky; left: 0; background: var(--paper); min-width: 0; }
   .stages tbody th { max-width: 112px; }
-  .stages tbody th small { display: none; }
+  .stages tbody th small, .stages .plot { display: none; }
+  table.stages { min-width: 600px; }
+  dl.run { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
 }
 @media print {
   @page { margin: 14mm; }
