@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tools/setup.sh: finds or fetches the pinned LibTorch and sets $libtorch to its folder.
 # CPU work needs libtorch_cpu, libc10, what they load, and the headers: 0.5 GB of the wheels, the rest is left out.
 
@@ -59,7 +60,7 @@ FetchLibTorch() {
     read -r -d '' requirement file sha256 paths <<<"$wheel" || true
     FetchWheel "$requirement" "$wheels/$file" "$sha256" "$cache/pip.log"
     Say "unpacking $file"
-    set -f # unzip matches the patterns, not the shell
+    set -f # $paths is several words; unzip matches the patterns, not the shell
     unzip -q -o "$wheels/$file" $paths -d "$aside/wheel" >"$cache/unzip.log" 2>&1 </dev/null ||
       Die "could not unpack $wheels/$file (log: $cache/unzip.log). Is the disk full?"
     set +f

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by ./aha and tools/check, with $root set: makes the system ready and builds. All output to standard error.
 # Prepare TARGET is the entry; each step is quick when it has nothing to do.
 
