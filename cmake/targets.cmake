@@ -9,9 +9,9 @@ function(aha_library name)
   set_property(GLOBAL APPEND PROPERTY AHA_LIBRARIES aha_${name})
 endfunction()
 
-# aha_test(NAME SOURCES ... DEPS ...): one GoogleTest program; ctest runs it whole, cases listed by name.
+# aha_test(NAME SOURCES ... DEPS ... [LABELS ...]): one GoogleTest program; ctest runs it whole, cases listed by name.
 function(aha_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PCH" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PCH;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE AHA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" AHA_BINARY_DIR="${PROJECT_BINARY_DIR}")
@@ -19,5 +19,16 @@ function(aha_test name)
     target_precompile_headers(${name} PRIVATE ${ARG_PCH})
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS "${ARG_LABELS}")
 endfunction()
+
+# What a reward plug-in builds against, here and outside: the headers alone.
+add_library(aha_plugin INTERFACE)
+add_library(aha::plugin ALIAS aha_plugin)
+target_compile_features(aha_plugin INTERFACE cxx_std_20)
+target_include_directories(aha_plugin INTERFACE
+                           $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include>)
+include(${PROJECT_SOURCE_DIR}/cmake/ahaRewardPlugin.cmake)
+
+add_custom_target(format COMMAND ${PROJECT_SOURCE_DIR}/tools/check format USES_TERMINAL VERBATIM)
+add_custom_target(tidy COMMAND ${PROJECT_SOURCE_DIR}/tools/check tidy USES_TERMINAL VERBATIM)

@@ -16,10 +16,13 @@ if(AHA_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# Aha's own files alone: those who link its libraries choose their own warnings.
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+
 # -ffp-contract=off: a compiler that fuses a*b+c where it likes changes bits between builds.
 add_library(aha_flags INTERFACE)
-target_compile_options(aha_flags INTERFACE -ffp-contract=off
-                       -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+target_compile_features(aha_flags INTERFACE cxx_std_20)
+target_compile_options(aha_flags INTERFACE -ffp-contract=off)
 target_include_directories(aha_flags INTERFACE
                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
                            $<INSTALL_INTERFACE:include>)

@@ -1,0 +1,31 @@
+# Installs the build into a prefix, then uses it from a project outside: a reward plug-in where there is no LibTorch,
+# and a program that links aha::base.
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    list(JOIN ARGV " " command)
+    message(FATAL_ERROR "${command}\nended with ${status}:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE "${WORK}")
+run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/prefix")
+foreach(kind prefix build_folder)
+  if(kind STREQUAL prefix)
+    set(package "${WORK}/prefix/lib/cmake/aha")
+  else()
+    set(package "${BUILD}")
+  endif()
+  run("${CMAKE_COMMAND}" -G "${GENERATOR}" -S "${PROJECT}" -B "${WORK}/${kind}-user"
+      "-Daha_DIR=${package}" -DAHA_LIBTORCH=/nowhere)
+  run("${CMAKE_COMMAND}" --build "${WORK}/${kind}-user")
+  run("${WORK}/${kind}-user/hash")
+  # SHA-256 of the three bytes "abc", FIPS 180-2 appendix B.1.
+  if(NOT output MATCHES "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    message(FATAL_ERROR "a program that links aha::base printed ${output}")
+  endif()
+  if(NOT EXISTS "${WORK}/${kind}-user/short_answers.so")
+    message(FATAL_ERROR "aha_reward_plugin(short_answers ...) gave no short_answers.so")
+  endif()
+endforeach()

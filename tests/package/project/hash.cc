@@ -1,0 +1,7 @@
+#include <cstdio>
+
+#include "base/content_hash.h"
+
+int main() {
+  std::puts(aha::HashText("abc").c_str());
+}
