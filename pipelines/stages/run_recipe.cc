@@ -46,12 +46,13 @@ class RecipeRun {
     recipe_.set_threads(static_cast<std::uint32_t>(threads));  // what "every core" came to
   }
 
-  Result<std::vector<StageOutcome>> Run() {
+  Result<std::vector<StageOutcome>> Run(const std::string& only) {
     AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
     AHA_ASSIGN(graph_, run_.ReadStages());
     for (const proto::Stage& stage : recipe_.stage()) StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));
     std::vector<StageOutcome> outcomes;
     for (const proto::Stage& stage : recipe_.stage()) {
+      if (!only.empty() && stage.name() != only) continue;
       AHA_ASSIGN(outcomes.emplace_back(), RunOne(stage));
     }
     return outcomes;
@@ -62,7 +63,11 @@ class RecipeRun {
     if (stage.has_pretrain()) return fs::path();
     if (stage.init() == "model") return FindModel(recipe_.model(), loaded_.folder);
     for (const proto::Stage& other : recipe_.stage()) {
-      if (other.name() == stage.init()) return run_.StageFolder(other.name()) / "checkpoint";
+      if (other.name() != stage.init()) continue;
+      const fs::path folder = run_.StageFolder(other.name()) / "checkpoint";
+      if (fs::exists(folder)) return folder;
+      return Fail(Code::kNotFound, "stage {} starts from stage {}, which has not been run in {}", stage.name(), other.name(),
+                  run_.path().string());
     }
     return FindModel(stage.init(), loaded_.folder);
   }
@@ -172,8 +177,9 @@ Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::s
   return rewards;
 }
 
-Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards) {
-  return RecipeRun(loaded, run, rewards, SetThreads(loaded.recipe.threads())).Run();
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
+                                            const std::string& only) {
+  return RecipeRun(loaded, run, rewards, SetThreads(loaded.recipe.threads())).Run(only);
 }
 
 int SetThreads(std::uint32_t asked) {

@@ -34,7 +34,10 @@ Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::s
 
 /// Runs the stages of `loaded` in `run`. Stops at the first stage that fails, its state and error
 /// recorded in stages.textproto. The run directory stays usable whatever happens.
-Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards);
+///
+/// @param only  the name of the one stage to run, on what the stages before it left; empty: all.
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
+                                            const std::string& only = "");
 
 /// Kernels use so many threads from now on: `asked`, or every core of the process's affinity mask
 /// when 0. Returns the number.

@@ -1,0 +1,277 @@
+// aha eval, generate, logits, tokenize, detokenize.
+
+#include <iostream>
+#include <memory>
+#include <sstream>
+
+#include <c10/core/InferenceMode.h>
+
+#include "base/log.h"
+#include "pipelines/commands/command.h"
+#include "pipelines/evaluate.h"
+#include "pipelines/model/model_folder.h"
+#include "pipelines/stages/run_recipe.h"
+#include "policy/checkpoint/checkpoint.h"
+#include "rollout/engine.h"
+
+namespace aha::pipelines {
+namespace {
+
+namespace fs = std::filesystem;
+
+// --- eval -------------------------------------------------------------------------------------
+
+struct EvalOptions {
+  std::string folder, task, split = "test", prompt_template = "aha";
+  std::vector<std::string> plugins;
+  EvalSpec spec;
+  std::uint32_t threads = 0;
+  bool json = false;
+};
+
+Json FamiliesJson(const EvalReport& report) {
+  Json families = Json::array();
+  for (const FamilyScore& f : report.families) {
+    families.push_back({{"family", f.family}, {"band", f.band}, {"n", f.n}, {"pass_at_1", f.pass_at_1}});
+  }
+  return families;
+}
+
+Status RunEval(EvalOptions& options) {
+  SetThreads(options.threads);
+  AHA_ASSIGN(options.spec.prompts, TaskPrompts(options.task));
+  options.spec.prompts.set_template_(options.prompt_template);
+  options.spec.split = options.split == "train" ? Split::kTrain : Split::kTest;
+  rewards::Registry registry = rewards::Registry::BuiltIns();
+  AHA_ASSIGN(const EvalReport r, Evaluate(options.folder, options.spec, registry));
+  if (options.json) {
+    PrintJson({{"pass_at_1", r.pass_at_1}, {"ci95", r.ci95}, {"pass_at_k", r.pass_at_k}, {"cons_at_k", r.cons_at_k},
+               {"n", r.n}, {"samples", options.spec.samples}, {"well_formed", r.well_formed}, {"language", r.language},
+               {"thinking_tokens", r.thinking_tokens}, {"completion_tokens", r.completion_tokens},
+               {"failures", r.failures}, {"families", FamiliesJson(r)}});
+    return {};
+  }
+  PrintLine(fmt::format("pass@1 {:.3f} ± {:.3f}   pass@{} {:.3f}   cons@{} {:.3f}   {} problems, {} samples each", r.pass_at_1, r.ci95,
+                        options.spec.samples, r.pass_at_k, options.spec.samples, r.cons_at_k, r.n, options.spec.samples));
+  PrintLine(fmt::format("well-formed {:.3f}   language {:.3f}   thinking {:.1f} tokens   failed verdicts {}", r.well_formed, r.language,
+                        r.thinking_tokens, r.failures));
+  for (const FamilyScore& f : r.families) {
+    PrintLine(fmt::format("  {:<12} band {}   {:.3f}   ({} problems)", f.family, f.band, f.pass_at_1, f.n));
+  }
+  return {};
+}
+
+void AddEval(CLI::App& app, Action& action) {
+  auto o = std::make_shared<EvalOptions>();
+  CLI::App* command = app.add_subcommand("eval", "Measure a model on held-out problems");
+  command->add_option("folder", o->folder, "Model folder")->required();
+  command->add_option("--task", o->task, "A task family, reasoning, hardest, general, or a .jsonl file")->required();
+  command->add_option("--samples", o->spec.samples, "Samples of each problem (K)")->check(CLI::Range(1, 4096));
+  command->add_option("--count", o->spec.count, "Problems")->check(CLI::Range(1, 10000000));
+  command->add_option("--split", o->split, "test or train")->check(CLI::IsMember({"test", "train"}));
+  command->add_option("--temperature", o->spec.temperature, "Sampling temperature; 0: greedy")->check(CLI::Range(0.0, 10.0));
+  command->add_option("--top-p", o->spec.top_p, "Nucleus of the distribution")->check(CLI::Range(1e-6, 1.0));
+  command->add_option("--max-new", o->spec.max_new_tokens, "Most new tokens")->check(CLI::Range(1, 1048576));
+  command->add_option("--template", o->prompt_template, "aha, r1-zero or plain");
+  command->add_option("--seed", o->spec.seed, "Seed of problems and draws");
+  command->add_option("--threads", o->threads, "CPU threads; 0: every core");
+  command->add_flag("--json", o->json, "Print one line of JSON last");
+  command->callback([&action, o] { action = [o] { return RunEval(*o); }; });
+}
+
+// --- generate -----------------------------------------------------------------------------------
+
+struct GenerateOptions {
+  std::string folder, prompt;
+  std::uint32_t max_new = 128, top_k = 0, samples = 1, threads = 0;
+  double temperature = 1, top_p = 1;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+Status RunGenerate(const GenerateOptions& o) {
+  SetThreads(o.threads);
+  AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
+  AHA_ASSIGN(const std::vector<std::int32_t> ids, model.tokenizer.Encode(o.prompt));
+  proto::SampleRequest request;
+  request.set_seed(o.seed);
+  request.set_stage("generate");
+  request.mutable_sampling()->set_temperature(static_cast<float>(o.temperature));
+  request.mutable_sampling()->set_top_p(static_cast<float>(o.top_p));
+  request.mutable_sampling()->set_top_k(o.top_k);
+  request.mutable_sampling()->set_max_new_tokens(o.max_new);
+  proto::GroupRequest& group = *request.add_groups();
+  group.set_samples(o.samples);
+  for (const std::int32_t id : ids) group.add_prompt_ids(static_cast<std::uint32_t>(id));
+  rollout::Engine engine(model.policy, {.stop_id = model.stop_id});
+  AHA_ASSIGN(const proto::SampleReply reply, engine.Run(request));
+  for (const proto::Completion& completion : reply.completions()) {
+    std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
+    std::vector<std::int32_t> shown = tokens;
+    if (!shown.empty() && shown.back() == model.stop_id) shown.pop_back();
+    const std::string text = model.tokenizer.Decode(shown);
+    if (!o.json) {
+      PrintLine(text);
+      continue;
+    }
+    PrintJson({{"text", text}, {"tokens", tokens},
+               {"logprobs", std::vector<double>(completion.logprobs().begin(), completion.logprobs().end())},
+               {"finish", completion.finish() == proto::FINISH_STOP ? "stop" : "length"}});
+  }
+  return {};
+}
+
+void AddGenerate(CLI::App& app, Action& action) {
+  auto o = std::make_shared<GenerateOptions>();
+  CLI::App* command = app.add_subcommand("generate", "Continue a prompt");
+  command->add_option("folder", o->folder, "Model folder")->required();
+  command->add_option("--prompt", o->prompt, "Text to continue, taken as it stands")->required();
+  command->add_option("--max-new", o->max_new, "Most new tokens")->check(CLI::Range(1, 1048576));
+  command->add_option("--temperature", o->temperature, "0: greedy")->check(CLI::Range(0.0, 100.0));
+  command->add_option("--top-p", o->top_p, "Nucleus of the distribution")->check(CLI::Range(1e-6, 1.0));
+  command->add_option("--top-k", o->top_k, "Most candidates; 0: all");
+  command->add_option("--samples", o->samples, "Completions")->check(CLI::Range(1, 4096));
+  command->add_option("--seed", o->seed, "Seed of the draws");
+  command->add_option("--threads", o->threads, "CPU threads; 0: every core");
+  command->add_flag("--json", o->json, "Print a line of JSON for each completion");
+  command->callback([&action, o] { action = [o] { return RunGenerate(*o); }; });
+}
+
+// --- logits -------------------------------------------------------------------------------------
+
+struct LogitsOptions {
+  std::string folder, out, dtype;
+  std::vector<std::int32_t> ids;
+  bool json = false;
+};
+
+Status RunLogits(const LogitsOptions& o) {
+  std::optional<policy::NumberType> as;
+  if (o.dtype == "fp32") as = policy::NumberType::kFp32;
+  if (o.dtype == "bf16") as = policy::NumberType::kBf16;
+  AHA_ASSIGN(const policy::Policy policy, policy::LoadPolicy(o.folder, as));
+  const auto vocab = policy.config().vocab_size;
+  for (const std::int32_t id : o.ids) {
+    if (id < 0 || id >= vocab) return Fail(Code::kInvalidArgument, "--ids: {} is outside the vocabulary of {}", id, vocab);
+  }
+  if (static_cast<std::int64_t>(o.ids.size()) > policy.config().max_position_embeddings) {
+    return Fail(Code::kInvalidArgument, "--ids: {} tokens, the model takes {}", o.ids.size(), policy.config().max_position_embeddings);
+  }
+  const c10::InferenceMode inference;
+  const at::Tensor hidden = policy.Forward(policy::PackSequences({o.ids}));
+  AHA_TRY(policy::SaveTensors({{"logits", policy::kernels::Logits(hidden, policy.head()).contiguous()}}, o.out));
+  const Json json = {{"tokens", o.ids.size()}, {"vocab", vocab}};
+  o.json ? PrintJson(json) : PrintLine(fmt::format("{}: logits [{}, {}]", o.out, o.ids.size(), vocab));
+  return {};
+}
+
+void AddLogits(CLI::App& app, Action& action) {
+  auto o = std::make_shared<LogitsOptions>();
+  CLI::App* command = app.add_subcommand("logits", "Write a model's logits for given token ids");
+  command->add_option("folder", o->folder, "Model folder")->required();
+  command->add_option("--ids", o->ids, "Token ids, comma separated")->required()->delimiter(',');
+  command->add_option("--out", o->out, "safetensors file to write: tensor logits [tokens, vocab], fp32")->required();
+  command->add_option("--dtype", o->dtype, "Compute in this number type instead of the checkpoint's")->check(CLI::IsMember({"fp32", "bf16"}));
+  command->add_flag("--json", o->json, "Print one line of JSON last");
+  command->callback([&action, o] { action = [o] { return RunLogits(*o); }; });
+}
+
+// --- tokenize, detokenize -------------------------------------------------------------------------
+
+struct TokenOptions {
+  std::string folder;
+  bool lines = false, json = false;
+};
+
+std::string ReadAll(std::istream& in) {
+  std::ostringstream text;
+  text << in.rdbuf();
+  return std::move(text).str();
+}
+
+Result<policy::Tokenizer> LoadTokenizer(const fs::path& path) {
+  return policy::Tokenizer::Load(fs::is_directory(path) ? path / "tokenizer.json" : path);
+}
+
+Status RunTokenize(const TokenOptions& o) {
+  AHA_ASSIGN(const policy::Tokenizer tokenizer, LoadTokenizer(o.folder));
+  const auto print = [&](const std::string& text) -> Status {
+    AHA_ASSIGN(const std::vector<std::int32_t> ids, tokenizer.Encode(text));
+    if (o.lines || o.json) {
+      PrintJson({{"ids", ids}});
+    } else {
+      PrintLine(fmt::format("{}", fmt::join(ids, " ")));
+    }
+    return {};
+  };
+  if (!o.lines) return print(ReadAll(std::cin));
+  for (std::string line; std::getline(std::cin, line);) AHA_TRY(print(line));
+  return {};
+}
+
+Result<std::vector<std::int32_t>> ParseIds(const std::string& text, bool json) {
+  if (json) {
+    const Json object = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object() || !object.contains("ids") || !object["ids"].is_array()) {
+      return Fail(Code::kInvalidArgument, "not a JSON object with \"ids\": {}", text.substr(0, 80));
+    }
+    std::vector<std::int32_t> ids;
+    for (const Json& id : object["ids"]) {
+      if (!id.is_number_integer()) return Fail(Code::kInvalidArgument, "\"ids\" holds {}, not a token id", id.dump());
+      ids.push_back(id.get<std::int32_t>());
+    }
+    return ids;
+  }
+  std::string spaced = text;
+  std::replace(spaced.begin(), spaced.end(), ',', ' ');
+  std::istringstream words(spaced);
+  std::vector<std::int32_t> ids;
+  for (std::string word; words >> word;) {
+    try {
+      std::size_t used = 0;
+      ids.push_back(std::stoi(word, &used));
+      if (used != word.size()) throw std::invalid_argument(word);
+    } catch (const std::exception&) {
+      return Fail(Code::kInvalidArgument, "\"{}\" is not a token id", word);
+    }
+  }
+  return ids;
+}
+
+Status RunDetokenize(const TokenOptions& o) {
+  AHA_ASSIGN(const policy::Tokenizer tokenizer, LoadTokenizer(o.folder));
+  if (!o.lines) {
+    const std::string text = ReadAll(std::cin);
+    AHA_ASSIGN(const std::vector<std::int32_t> ids, ParseIds(text, text.find('{') != std::string::npos));
+    std::cout << tokenizer.Decode(ids) << std::flush;
+    return {};
+  }
+  for (std::string line; std::getline(std::cin, line);) {
+    AHA_ASSIGN(const std::vector<std::int32_t> ids, ParseIds(line, line.find('{') != std::string::npos));
+    PrintJson({{"text", tokenizer.Decode(ids)}});
+  }
+  return {};
+}
+
+void AddTokenCommands(CLI::App& app, Action& action) {
+  for (const bool encode : {true, false}) {
+    auto o = std::make_shared<TokenOptions>();
+    CLI::App* command = app.add_subcommand(encode ? "tokenize" : "detokenize",
+                                           encode ? "Text on standard input to token ids" : "Token ids on standard input to text");
+    command->add_option("folder", o->folder, "Model folder, or a tokenizer.json")->required();
+    command->add_flag("--lines", o->lines, "Each input line by itself, one line of JSON each");
+    if (encode) command->add_flag("--json", o->json, "Print one line of JSON");
+    command->callback([&action, o, encode] { action = [o, encode] { return encode ? RunTokenize(*o) : RunDetokenize(*o); }; });
+  }
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App& app, Action& action) {
+  AddEval(app, action);
+  AddGenerate(app, action);
+  AddLogits(app, action);
+  AddTokenCommands(app, action);
+}
+
+}  // namespace aha::pipelines
