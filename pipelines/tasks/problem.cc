@@ -73,13 +73,13 @@ Problem PutIntoWords(const Family& family, const TaskSpec& spec, std::uint64_t i
 }  // namespace
 
 std::span<const FamilyInfo> TaskFamilies() {
-  static const std::vector<FamilyInfo> kInfos = [] {
+  static const std::vector<FamilyInfo> all = [] {
     std::vector<FamilyInfo> infos;
     for (const Family* family : Families())
       infos.push_back(family->info);
     return infos;
   }();
-  return kInfos;
+  return all;
 }
 
 Result<std::vector<std::string>> FamiliesNamed(std::string_view name) {

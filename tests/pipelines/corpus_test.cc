@@ -30,6 +30,7 @@ CorpusMaker MakerOf(const proto::Corpus& corpus, std::uint64_t seed = 1) {
 
 std::vector<Document> Documents(const CorpusMaker& maker, int count) {
   std::vector<Document> documents;
+  documents.reserve(static_cast<std::size_t>(count));
   for (int k = 0; k < count; ++k) {
     documents.push_back(MakeDocument(maker, static_cast<std::uint64_t>(k)).value());
   }
@@ -38,13 +39,14 @@ std::vector<Document> Documents(const CorpusMaker& maker, int count) {
 
 std::size_t Occurrences(std::string_view text, std::string_view part) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+  for (std::size_t at = text.find(part); at != std::string_view::npos;
+       at = text.find(part, at + part.size()))
     ++count;
   return count;
 }
 
 bool HasTags(std::string_view text) {
-  return text.find("answer>") != text.npos;
+  return text.find("answer>") != std::string_view::npos;
 }
 
 // Each tag once, in order, nothing before, between or after.
@@ -53,7 +55,7 @@ bool InOrder(std::string_view text) {
     if (Occurrences(text, tag) != 1) return false;
   }
   return text.starts_with("<think>") && text.ends_with("</answer>") &&
-         text.find("</think><answer>") != text.npos;
+         text.find("</think><answer>") != std::string_view::npos;
 }
 
 TEST(Corpus, KeepsTheShares) {

@@ -109,7 +109,7 @@ std::string SolvePick(const std::string& question) {
 }
 
 const std::map<std::string, std::string>& Dictionary() {
-  static const std::map<std::string, std::string> kDictionary = {
+  static const std::map<std::string, std::string> dictionary = {
       {"dog", "狗"},   {"cat", "猫"},    {"bird", "鸟"},   {"duck", "鸭"},  {"bear", "熊"},
       {"frog", "蛙"},  {"tiger", "虎"},  {"rabbit", "兔"}, {"ball", "球"},  {"cup", "杯"},
       {"box", "盒"},   {"pear", "梨"},   {"bowl", "碗"},   {"bag", "包"},   {"egg", "蛋"},
@@ -118,7 +118,7 @@ const std::map<std::string, std::string>& Dictionary() {
       {"small", "小"}, {"good", "好"},   {"bad", "坏"},    {"odd", "怪"},   {"pretty", "美"},
       {"two", "两"},   {"three", "三"},  {"four", "四"},   {"five", "五"},  {"six", "六"},
       {"seven", "七"}, {"eight", "八"},  {"nine", "九"},   {"ten", "十"}};
-  return kDictionary;
+  return dictionary;
 }
 
 // The Chinese of an English phrase, measure words left out.

@@ -12,31 +12,31 @@ namespace aha::pipelines {
 namespace {
 
 class JsonlTest : public testing::Test {
- protected:
+ public:
   JsonlTest()
-      : folder_(std::filesystem::path(testing::TempDir()) /
-                ("jsonl." + std::to_string(::getpid()) + "." +
-                 testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::create_directories(folder_);
-    spec_.set_path("rows.jsonl");
+      : folder(std::filesystem::path(testing::TempDir()) /
+               ("jsonl." + std::to_string(::getpid()) + "." +
+                testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::create_directories(folder);
+    spec.set_path("rows.jsonl");
   }
-  ~JsonlTest() override { std::filesystem::remove_all(folder_); }
+  ~JsonlTest() override { std::filesystem::remove_all(folder); }
 
   Result<std::vector<JsonlRow>> Read(const std::string& text) {
-    std::ofstream(folder_ / "rows.jsonl", std::ios::binary) << text;
-    return ReadJsonl(spec_, folder_);
+    std::ofstream(folder / "rows.jsonl", std::ios::binary) << text;
+    return ReadJsonl(spec, folder);
   }
   // The message after the folder.
   std::string Complaint(const std::string& text) {
     const auto rows = Read(text);
     if (rows) return "no complaint";
     EXPECT_EQ(rows.error().code, Code::kCorrupt);
-    EXPECT_TRUE(rows.error().message.starts_with(folder_.string() + "/")) << rows.error().message;
-    return rows.error().message.substr(folder_.string().size() + 1);
+    EXPECT_TRUE(rows.error().message.starts_with(folder.string() + "/")) << rows.error().message;
+    return rows.error().message.substr(folder.string().size() + 1);
   }
 
-  std::filesystem::path folder_;
-  proto::Jsonl spec_;
+  std::filesystem::path folder;
+  proto::Jsonl spec;
 };
 
 constexpr char kGood[] = R"({"question": "How many?", "answer": "6 * 7 = 42\n#### 42"})";
@@ -63,9 +63,9 @@ TEST_F(JsonlTest, AllowsForOtherEditors) {
 }
 
 TEST_F(JsonlTest, TakesOtherKeysNumbersAndWholeAnswers) {
-  spec_.set_question("q");
-  spec_.set_answer("a");
-  spec_.set_answer_mark("");
+  spec.set_question("q");
+  spec.set_answer("a");
+  spec.set_answer_mark("");
   const auto rows = Read("{\"q\": 7, \"a\": -2.5}\n{\"q\": \"x\", \"a\": \" 12 #### 3 \"}\n");
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   EXPECT_EQ(rows->at(0).question, "7");
@@ -74,7 +74,7 @@ TEST_F(JsonlTest, TakesOtherKeysNumbersAndWholeAnswers) {
 }
 
 TEST_F(JsonlTest, StopsAtTheLimit) {
-  spec_.set_limit(1);
+  spec.set_limit(1);
   const auto rows = Read(std::string(kGood) + "\nnot JSON\n");
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   EXPECT_EQ(rows->size(), 1U);
@@ -108,9 +108,9 @@ TEST_F(JsonlTest, RefusesEndlessLinesAndDeepNesting) {
 }
 
 TEST_F(JsonlTest, SaysWhenThereIsNoFile) {
-  EXPECT_EQ(ReadJsonl(spec_, folder_).error().code, Code::kNotFound);
-  spec_.set_path(".");
-  EXPECT_EQ(ReadJsonl(spec_, folder_).error().code, Code::kNotFound);
+  EXPECT_EQ(ReadJsonl(spec, folder).error().code, Code::kNotFound);
+  spec.set_path(".");
+  EXPECT_EQ(ReadJsonl(spec, folder).error().code, Code::kNotFound);
 }
 
 }  // namespace

@@ -22,12 +22,12 @@ struct Draft {
 
 struct Family {
   FamilyInfo info;
-  Draft (*draw)(std::uint32_t band, DrawSequence& draw);
-  std::string (*ask)(const Draft& draft, Language language);
+  Draft (*draw)(std::uint32_t band, DrawSequence& draw) = nullptr;
+  std::string (*ask)(const Draft& draft, Language language) = nullptr;
   /// Writes the working and returns the answer it arrives at; `language` is the question's.
-  std::string (*think)(const Draft& draft, Language language, Pen& pen);
+  std::string (*think)(const Draft& draft, Language language, Pen& pen) = nullptr;
   /// A wrong answer of the right kind.
-  std::string (*wrong)(const Draft& draft, Language language, DrawSequence& draw);
+  std::string (*wrong)(const Draft& draft, Language language, DrawSequence& draw) = nullptr;
 };
 
 /// All families in the order of TaskFamilies().
