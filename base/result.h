@@ -90,15 +90,16 @@ auto Guard(std::string_view where, F&& f) {
 
 }  // namespace aha
 
-/// Returns the error of `expr` (a Result or Status) from the enclosing function, if it has one.
-#define AHA_TRY(expr)                                                        \
-  do {                                                                       \
-    if (auto aha_try_status = (expr); !aha_try_status)                       \
-      return tl::unexpected<::aha::Error>(std::move(aha_try_status).error()); \
-  } while (false)
-
 #define AHA_CONCAT_INNER(a, b) a##b
 #define AHA_CONCAT(a, b) AHA_CONCAT_INNER(a, b)
+/// Returns the error of `expr` (a Result or Status) from the enclosing function, if it has one.
+#define AHA_TRY(expr) AHA_TRY_INNER(AHA_CONCAT(aha_try_, __LINE__), expr)
+#define AHA_TRY_INNER(temporary, expr)                                                      \
+  do {                                                                                      \
+    if (auto temporary = (expr); !temporary)                                                \
+      return tl::unexpected<::aha::Error>(std::move(temporary).error());                    \
+  } while (false)
+
 /// `AHA_ASSIGN(auto text, ReadFile(path));`: the value of a Result, or returns its error.
 #define AHA_ASSIGN(target, expr) AHA_ASSIGN_INNER(AHA_CONCAT(aha_assign_, __LINE__), target, expr)
 #define AHA_ASSIGN_INNER(temporary, target, expr)                          \
