@@ -44,6 +44,16 @@ class FirstError : public pb::io::ErrorCollector {
   std::string text_;
 };
 
+// Our own message says what is wrong with keys; protobuf's would go to the log.
+class Quiet : public pb::DescriptorPool::ErrorCollector {
+ public:
+  void AddError(const std::string&,
+                const std::string&,
+                const pb::Message*,
+                ErrorLocation,
+                const std::string&) override {}
+};
+
 // The parser says: Message type "Config" has no field named "x".
 std::string UnknownField(const std::string& message) {
   constexpr std::string_view kPhrase = "has no field named \"";
@@ -104,7 +114,8 @@ Result<const pb::Descriptor*> Describe(std::string_view owner,
     field->set_label(pb::FieldDescriptorProto::LABEL_OPTIONAL);
     field->set_type(FieldType(key.default_value));
   }
-  const auto* built = pool->BuildFile(file);
+  Quiet quiet;
+  const auto* built = pool->BuildFileCollectingErrors(file, &quiet);
   if (built == nullptr) {
     return Fail(
         Code::kInvalidArgument,

@@ -194,9 +194,12 @@ class Client::Call {
 
   // The live endpoint with the least to do; the one to avoid only when it is the only one.
   [[nodiscard]] std::optional<std::size_t> Choose(std::optional<std::size_t> avoid) const {
+    // At first one request each, or the endpoint that answers first would take them all.
+    const bool settled = AllAlive() || Since(start_) > milliseconds(100);
+    const std::size_t window = settled ? options_.window : 1;
     std::optional<std::size_t> best;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
-      if (!peers_[i].alive || peers_[i].requests >= options_.window) continue;
+      if (!peers_[i].alive || peers_[i].requests >= window) continue;
       if (!best || best == avoid || (i != avoid && peers_[i].requests < peers_[*best].requests)) {
         best = i;
       }
@@ -223,14 +226,16 @@ class Client::Call {
     return Send(&peers_[peer], envelope);
   }
 
+  [[nodiscard]] bool AllAlive() const {
+    return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.alive; });
+  }
+
   void Wait() {
     std::vector<zmq::pollitem_t> items;
     for (auto& peer : peers_)
       items.push_back({peer.socket.handle(), 0, ZMQ_POLLIN, 0});
     // Short while an endpoint is unheard: a connection that comes up makes no event here.
-    const bool all =
-        std::all_of(peers_.begin(), peers_.end(), [](const Peer& p) { return p.alive; });
-    zmq::poll(items, std::min(deadline_.left(), all ? kLongestPoll : milliseconds(10)));
+    zmq::poll(items, std::min(deadline_.left(), AllAlive() ? kLongestPoll : milliseconds(10)));
   }
 
   Status Receive(std::size_t index) {
@@ -238,8 +243,7 @@ class Client::Call {
     zmq::message_t message;
     while (peer.socket.recv(message, zmq::recv_flags::dontwait)) {
       proto::Envelope envelope;
-      if (message.more() || message.size() > static_cast<std::size_t>(kMostMessageBytes) ||
-          !envelope.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      if (message.more() || !ParseEnvelope(message.data(), message.size(), &envelope)) {
         spdlog::warn("reward endpoint {}: sent {} bytes that are no Envelope", peer.endpoint,
                      message.size());
         continue;
@@ -405,7 +409,7 @@ Result<std::unique_ptr<Client>> Client::Connect(zmq::context_t& context,
       peer.socket.set(zmq::sockopt::linger, 0);
       peer.socket.set(zmq::sockopt::immediate, true);  // nothing is queued for who is not there
       peer.socket.set(zmq::sockopt::maxmsgsize, kMostMessageBytes);
-      peer.socket.set(zmq::sockopt::ipv6, true);
+      peer.socket.set(zmq::sockopt::ipv6, endpoint.starts_with("tcp://["));
       peer.socket.set(zmq::sockopt::reconnect_ivl, 50);
       peer.socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
       peer.socket.connect(endpoint);

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "rewards/text.h"
 
 namespace aha::rewards {
@@ -82,6 +84,12 @@ Status CheckIpcIsFree(const std::string& endpoint) {
   if (!taken) return {};
   return Fail(Code::kBusy, "{}: another process listens there; stop it or bind another path",
               endpoint);
+}
+
+bool ParseEnvelope(const void* bytes, std::size_t size, proto::Envelope* envelope) {
+  if (size > static_cast<std::size_t>(kMostMessageBytes)) return false;
+  const google::protobuf::LogSilencer quiet;
+  return envelope->ParseFromArray(bytes, static_cast<int>(size));
 }
 
 }  // namespace aha::rewards

@@ -1,11 +1,13 @@
 #pragma once
 /// Which ZeroMQ endpoints rewards may travel over.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "proto/rewards.pb.h"
 
 namespace aha::rewards {
 
@@ -24,5 +26,9 @@ Result<std::string> CheckEndpoint(std::string_view endpoint);
 
 /// kBusy when a process listens on the ipc:// path already: ZeroMQ would take it over in silence.
 Status CheckIpcIsFree(const std::string& endpoint);
+
+/// Reads a message. Quietly: protobuf itself would write a line of log for every text that is not
+/// UTF-8, and a peer could flood the log.
+bool ParseEnvelope(const void* bytes, std::size_t size, proto::Envelope* envelope);
 
 }  // namespace aha::rewards

@@ -140,7 +140,7 @@ class Service::Loop {
     if (body.size() > static_cast<std::size_t>(kMostMessageBytes)) {
       return SendError(route, {}, fmt::format("a message of {} bytes is too large", body.size()));
     }
-    if (!envelope.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+    if (!ParseEnvelope(body.data(), body.size(), &envelope)) {
       return SendError(route, {},
                        fmt::format("{} bytes that are no Envelope of proto/rewards.proto (text "
                                    "fields must be UTF-8)",
@@ -275,6 +275,7 @@ Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
   AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
   AHA_TRY(CheckIpcIsFree(endpoint));
   try {
+    socket->set(zmq::sockopt::ipv6, endpoint.starts_with("tcp://["));
     socket->bind(endpoint);
   } catch (const zmq::error_t& e) {
     return Fail(e.num() == EADDRINUSE ? Code::kBusy : Code::kInvalidArgument,
@@ -299,7 +300,6 @@ Result<std::unique_ptr<Service>> Service::Start(zmq::context_t& context,
     zmq::socket_t socket(context, zmq::socket_type::router);
     socket.set(zmq::sockopt::linger, 200);
     socket.set(zmq::sockopt::maxmsgsize, kMostMessageBytes);
-    socket.set(zmq::sockopt::ipv6, true);
     for (auto& endpoint : options.endpoints) {
       AHA_ASSIGN(endpoint, Bind(&socket, endpoint));
     }

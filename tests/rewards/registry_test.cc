@@ -94,6 +94,9 @@ TEST(Registry, RefusesANameThatIsTaken) {
   EXPECT_FALSE(registry.Add(info(""), factory).has_value());
   EXPECT_TRUE(registry.Add(info("odd"), factory).has_value());
   EXPECT_TRUE(registry.Make("odd", "").has_value());
+  auto bad_key = info("bad");
+  bad_key.keys.push_back({.name = "no-words", .doc = "", .default_value = 1.0});
+  EXPECT_FALSE(registry.Add(bad_key, factory).has_value());
 }
 
 TEST(ScoreSafely, TurnsExceptionsAndNothingIntoFailures) {

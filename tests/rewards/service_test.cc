@@ -70,7 +70,7 @@ proto::Envelope Request(const std::string& id,
   if (deadline_ms > 0) request->set_deadline_ms(deadline_ms);
   for (const auto& completion : completions) {
     auto* item = request->add_items();
-    item->set_id("i" + std::to_string(request->items_size()));
+    item->set_id(fmt::format("i{}", request->items_size()));
     item->set_completion(completion);
     item->set_reference("42");
   }
@@ -84,9 +84,10 @@ TEST_F(ServiceTest, ScoresOverEveryTransport) {
   const auto service = Start({"inproc://a", "ipc://" + path, "tcp://127.0.0.1:*"});
   for (const auto& endpoint : service->endpoints()) {
     Raw raw(context(), endpoint);
-    raw.Send(Request("r" + endpoint, "math", {"<answer>42</answer>", "<answer>41</answer>"}));
+    raw.Send(Request(fmt::format("r{}", endpoint), "math",
+                     {"<answer>42</answer>", "<answer>41</answer>"}));
     const auto reply = raw.Receive().score_reply();
-    EXPECT_EQ(reply.request_id(), "r" + endpoint);
+    EXPECT_EQ(reply.request_id(), fmt::format("r{}", endpoint));
     ASSERT_EQ(reply.items_size(), 2);
     EXPECT_EQ(reply.items(0).id(), "i1");
     EXPECT_EQ(reply.items(0).outcomes(0).score(), 1);
