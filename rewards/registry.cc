@@ -1,0 +1,126 @@
+#include "rewards/registry.h"
+
+#include <utility>
+
+#include <fmt/ranges.h>
+
+#include "rewards/plugin_loader.h"
+#include "rewards/text.h"
+#include "rewards/verifiers/exact.h"
+#include "rewards/verifiers/format.h"
+#include "rewards/verifiers/language.h"
+#include "rewards/verifiers/math/verifier.h"
+
+namespace aha::rewards {
+namespace {
+
+template <class T>
+RewardFactory WithoutConfig() {
+  return [](const Config&) -> Result<std::unique_ptr<Reward>> { return std::make_unique<T>(); };
+}
+
+Result<std::unique_ptr<Reward>> MakeLanguage(const Config& config) {
+  const std::string& fallback = config.Text("target");
+  if (!fallback.empty() && !LanguageReward::Knows(fallback)) {
+    return Fail(Code::kInvalidArgument,
+                "language: config key 'target': no script is known for the language code '{}'; "
+                "give a code such as en, zh or fr",
+                ToValidUtf8(fallback));
+  }
+  return std::make_unique<LanguageReward>(fallback, config.Real("no_words_score"));
+}
+
+}  // namespace
+
+Registry Registry::BuiltIns() {
+  Registry registry;
+  const auto add = [&](RewardInfo info, RewardFactory factory) {
+    auto name = info.name;
+    registry.entries_.emplace(std::move(name), Entry{std::move(info), std::move(factory)});
+  };
+  add({.name = "format",
+       .doc =
+           "1 when the completion is <think>...</think> <answer>...</answer> and no more, else 0",
+       .keys = {},
+       .file = {},
+       .sha256 = {}},
+      WithoutConfig<FormatReward>());
+  add({.name = "language",
+       .doc = "share of the thinking's words that are in the question's language",
+       .keys = {{.name = "no_words_score",
+                 .doc = "score of a completion whose thinking has no words",
+                 .default_value = 0.0,
+                 .min = -1000,
+                 .max = 1000},
+                {.name = "target",
+                 .doc = "language code for items that name none; empty: such items fail",
+                 .default_value = std::string()}},
+       .file = {},
+       .sha256 = {}},
+      MakeLanguage);
+  add({.name = "exact",
+       .doc = "1 when the answer's text is the reference (NFKC, blanks folded, Latin case folded)",
+       .keys = {},
+       .file = {},
+       .sha256 = {}},
+      WithoutConfig<ExactReward>());
+  add({.name = "math",
+       .doc = "1 when the answer is mathematically the reference, else 0",
+       .keys = {},
+       .file = {},
+       .sha256 = {}},
+      WithoutConfig<MathReward>());
+  return registry;
+}
+
+Status Registry::Add(RewardInfo info, RewardFactory factory) {
+  if (info.name.empty() || !IsValidUtf8(info.name)) {
+    return Fail(Code::kInvalidArgument, "{}: a reward needs a name in UTF-8",
+                info.file.empty() ? "registry" : info.file);
+  }
+  if (const auto found = entries_.find(info.name); found != entries_.end()) {
+    const auto& other = found->second.info;
+    return Fail(Code::kInvalidArgument,
+                "{}: the reward name '{}' is taken by {}; give this one another name",
+                info.file.empty() ? "registry" : info.file, info.name,
+                other.file.empty() ? "a built-in" : other.file);
+  }
+  // An empty text names no key, so this refuses only keys that cannot be declared at all.
+  AHA_TRY(ParseConfig(info.file.empty() ? info.name : info.file, info.keys, ""));
+  auto name = info.name;
+  entries_.emplace(std::move(name), Entry{std::move(info), std::move(factory)});
+  return {};
+}
+
+Status Registry::LoadPlugin(const std::filesystem::path& file) {
+  AHA_ASSIGN(auto plugin, rewards::LoadPlugin(file));
+  const auto found = entries_.find(plugin.info.name);
+  if (found != entries_.end() && found->second.info.sha256 == plugin.info.sha256) return {};
+  return Add(std::move(plugin.info), std::move(plugin.factory));
+}
+
+Result<std::unique_ptr<Reward>> Registry::Make(std::string_view name,
+                                               std::string_view config_text) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) {
+    std::vector<std::string> names;
+    for (const auto& [known, entry] : entries_)
+      names.push_back(known);
+    const auto nearest = NearestNames(name, names);
+    return Fail(Code::kNotFound, "no reward is named '{}'; {} {}", ToValidUtf8(name.substr(0, 256)),
+                nearest.empty() ? "known:" : "did you mean",
+                fmt::join(nearest.empty() ? names : nearest, ", "));
+  }
+  const Entry& entry = found->second;
+  AHA_ASSIGN(const Config config, ParseConfig(name, entry.info.keys, config_text));
+  return Guard(fmt::format("making the reward '{}'", name), [&] { return entry.factory(config); });
+}
+
+std::vector<RewardInfo> Registry::List() const {
+  std::vector<RewardInfo> out;
+  for (const auto& [name, entry] : entries_)
+    out.push_back(entry.info);
+  return out;
+}
+
+}  // namespace aha::rewards

@@ -1,0 +1,51 @@
+#pragma once
+/// The interface of every verifier, built in or loaded. A verifier sees text, never a model.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "proto/rewards.pb.h"
+
+namespace aha::rewards {
+
+/// One completion to judge. Views are borrowed until Score returns; `completion` and `prompt` may
+/// hold any bytes, also such as are not UTF-8.
+struct ScoreInput {
+  std::string_view id;
+  std::string_view prompt;      ///< the question as asked, without the chat template
+  std::string_view completion;  ///< without the end-of-sequence token
+  std::string_view reference;   ///< what to compare with; may be empty
+  std::string_view language;    ///< of the question: "en", "zh", ...
+  std::uint32_t tokens = 0;     ///< length of the completion in tokens
+  bool truncated = false;       ///< stopped by the length limit
+};
+
+/// Law 5: what is the completion's own fault is a score; what is the verifier's, the reference's or
+/// the machinery's is a failure, and never becomes reward 0.
+using Outcome = proto::Outcome;
+
+/// A verdict. `reason` says in a word or a line why it is this score ("no_words", "tag order").
+Outcome Scored(double score, std::string_view reason = {});
+/// No verdict. Bytes of `reason` and `detail` that are not UTF-8 become U+FFFD here: the wire
+/// refuses them otherwise.
+Outcome Failed(proto::Failure::Kind kind, std::string_view detail);
+
+/// A verifier with its configuration applied.
+class Reward {
+ public:
+  Reward() = default;
+  Reward(const Reward&) = delete;
+  Reward& operator=(const Reward&) = delete;
+  virtual ~Reward() = default;
+
+  /// Judges one completion. Called from many threads at once. Should not throw; what it throws is a
+  /// CRASH failure by way of ScoreSafely.
+  [[nodiscard]] virtual Outcome Score(const ScoreInput& input) const = 0;
+};
+
+/// Score with the edges guarded: an exception becomes CRASH, NaN and infinity NOT_FINITE, an empty
+/// outcome CRASH, and `ms` is the time taken. Never throws. Everybody who scores calls this.
+Outcome ScoreSafely(const Reward& reward, const ScoreInput& input);
+
+}  // namespace aha::rewards

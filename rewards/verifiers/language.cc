@@ -1,0 +1,183 @@
+#include "rewards/verifiers/language.h"
+
+#include <optional>
+#include <vector>
+
+#include <unicode/locid.h>
+#include <unicode/uchar.h>
+#include <unicode/uscript.h>
+
+#include "rewards/text.h"
+#include "rewards/verifiers/markup.h"
+
+namespace aha::rewards {
+namespace {
+
+using Text = std::u32string_view;
+
+struct Target {
+  std::vector<UScriptCode> scripts;
+  bool english = false;
+};
+
+// Scripts that stand for several of Unicode's, or for a style of one.
+std::vector<UScriptCode> PlainScripts(UScriptCode script) {
+  switch (script) {
+    case USCRIPT_SIMPLIFIED_HAN:
+    case USCRIPT_TRADITIONAL_HAN:
+    case USCRIPT_HAN_WITH_BOPOMOFO:
+      return {USCRIPT_HAN};
+    case USCRIPT_JAPANESE:
+      return {USCRIPT_HAN, USCRIPT_HIRAGANA, USCRIPT_KATAKANA};
+    case USCRIPT_KOREAN:
+      return {USCRIPT_HANGUL};
+    case USCRIPT_LATIN_FRAKTUR:
+    case USCRIPT_LATIN_GAELIC:
+      return {USCRIPT_LATIN};
+    default:
+      return {script};
+  }
+}
+
+std::optional<Target> TargetOf(std::string_view language) {
+  if (language.empty() || language.size() > 64) return std::nullopt;
+  std::string code(language);
+  for (char& c : code) {
+    const bool allowed = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+    if (c == '-') c = '_';
+    if (!allowed && c != '_') return std::nullopt;
+  }
+  icu::Locale locale(code.c_str());
+  Target target;
+  target.english = std::string_view(locale.getLanguage()) == "en";
+  UErrorCode error = U_ZERO_ERROR;
+  locale.addLikelySubtags(error);
+  if (U_FAILURE(error) != 0 || locale.getScript()[0] == '\0') return std::nullopt;
+  const int script = u_getPropertyValueEnum(UCHAR_SCRIPT, locale.getScript());
+  if (script == UCHAR_INVALID_CODE) return std::nullopt;
+  target.scripts = PlainScripts(static_cast<UScriptCode>(script));
+  return target;
+}
+
+std::string_view Thinking(std::string_view text) {
+  constexpr std::string_view kOpen = "<think>";
+  if (const auto open = text.find(kOpen); open != std::string_view::npos) {
+    text.remove_prefix(open + kOpen.size());
+  }
+  return text.substr(0, text.rfind("</think>"));
+}
+
+// Common is no script of its own; the rest must be one of the target's.
+enum class Belongs { kNoScript, kTarget, kOther };
+
+Belongs ScriptBelongs(CodePoint c, const Target& target) {
+  UErrorCode error = U_ZERO_ERROR;
+  const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &error);
+  if (U_FAILURE(error) != 0 || script == USCRIPT_COMMON || script == USCRIPT_INHERITED) {
+    return Belongs::kNoScript;
+  }
+  for (const UScriptCode known : target.scripts) {
+    if (script == known) return Belongs::kTarget;
+  }
+  return Belongs::kOther;
+}
+
+bool IsApostrophe(CodePoint c) {
+  return c == '\'' || c == 0x2019;
+}
+
+bool IsSpelled(CodePoint c) {
+  return IsLetter(c) && !IsHan(c) && !IsKana(c);
+}
+
+// One run of letters and marks, judged when it ends.
+class Run {
+ public:
+  explicit Run(const Target& target) : target_(target) {}
+
+  void Add(CodePoint c) {
+    if (!IsLetter(c)) return;
+    ++letters_;
+    last_ = c;
+    const Belongs belongs = ScriptBelongs(c, target_);
+    scripted_ = scripted_ || belongs != Belongs::kNoScript;
+    other_ = other_ || belongs == Belongs::kOther;
+  }
+
+  void EndInto(WordCount* count) {
+    if (scripted_ && !IsLoneLatin()) {
+      ++count->all;
+      count->target += other_ ? 0 : 1;
+    }
+    letters_ = 0;
+    scripted_ = other_ = false;
+  }
+
+ private:
+  [[nodiscard]] bool IsLoneLatin() const {
+    if (letters_ != 1) return false;
+    if (target_.english && (last_ == 'a' || last_ == 'A' || last_ == 'I')) return false;
+    UErrorCode error = U_ZERO_ERROR;
+    return uscript_getScript(static_cast<UChar32>(last_), &error) == USCRIPT_LATIN;
+  }
+
+  const Target& target_;
+  std::size_t letters_ = 0;
+  CodePoint last_ = 0;
+  bool scripted_ = false;
+  bool other_ = false;
+};
+
+WordCount Count(Text text, const Target& target) {
+  WordCount count;
+  Run run(target);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const CodePoint c = text[i];
+    if (IsHan(c) || IsKana(c)) {
+      run.EndInto(&count);
+      ++count.all;
+      // By the first script of its extensions: the long-vowel mark is Common by itself.
+      const Belongs belongs = IsHan(c) ? ScriptBelongs(c, target) : ScriptBelongs(0x30A2, target);
+      count.target += belongs == Belongs::kTarget ? 1 : 0;
+    } else if (IsLetter(c) || IsMark(c)) {
+      run.Add(c);
+    } else if (!(IsApostrophe(c) && i > 0 && i + 1 < text.size() &&
+                 (IsSpelled(text[i - 1]) || IsMark(text[i - 1])) && IsSpelled(text[i + 1]))) {
+      run.EndInto(&count);
+    }
+  }
+  run.EndInto(&count);
+  return count;
+}
+
+WordCount CountFor(std::string_view completion, const Target& target) {
+  return Count(Prose(ToNfkc(Thinking(completion))), target);
+}
+
+}  // namespace
+
+bool LanguageReward::Knows(std::string_view language) {
+  return TargetOf(language).has_value();
+}
+
+WordCount CountWords(std::string_view completion, std::string_view language) {
+  const auto target = TargetOf(language);
+  return target ? CountFor(completion, *target) : WordCount{};
+}
+
+Outcome LanguageReward::Score(const ScoreInput& input) const {
+  const std::string_view language = input.language.empty() ? fallback_ : input.language;
+  const auto target = TargetOf(language);
+  if (!target) {
+    const std::string what =
+        language.empty() ? "the item names no language; set it, or the config key 'target'"
+                         : "no script is known for the language code '" +
+                               std::string(language.substr(0, 64)) + "'; give en, zh, fr, ...";
+    return Failed(proto::Failure::BAD_REFERENCE, what);
+  }
+  const WordCount count = CountFor(input.completion, *target);
+  if (count.all == 0) return Scored(no_words_score_, "no_words");
+  return Scored(static_cast<double>(count.target) / static_cast<double>(count.all));
+}
+
+}  // namespace aha::rewards
