@@ -1,4 +1,8 @@
 // The examples of docs/run_directory.md are what the code writes and reads.
+#include <cctype>
+#include <cmath>
+#include <sstream>
+
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -49,13 +53,14 @@ TEST(RunDirectoryPage, GroupsExampleReads) {
   ASSERT_TRUE(one) << one.error().message;
   ASSERT_TRUE(*one);
   EXPECT_EQ(group.prompt_id(), 42U);
+  EXPECT_EQ(group.question(), "3 + 4 = ?");
   EXPECT_EQ(group.prompt_ids(1), 300U);
   ASSERT_EQ(group.sample_size(), 2);
   EXPECT_EQ(group.sample(0).completion().logprobs(1), -0.25F);
   EXPECT_EQ(group.sample(0).advantage(), 0.5);
   EXPECT_FALSE(group.sample(1).has_total());
   EXPECT_EQ(group.sample(1).outcome(0).failure().kind(), proto::Failure::TIMEOUT);
-  EXPECT_EQ(reader->Next(group), Result<bool>(false));
+  EXPECT_FALSE(reader->Next(group).value());
 }
 
 TEST(RunDirectoryPage, GroupsExampleIsWhatWeWrite) {

@@ -27,12 +27,12 @@ class ProgressTest : public testing::Test {
  private:
   char* data_ = nullptr;
   std::size_t size_ = 0;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{::open_memstream(&data_, &size_),
-                                                          &std::fclose};
   struct Release {
     char** data;
     ~Release() { std::free(*data); }
   } release_{&data_};
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{::open_memstream(&data_, &size_),
+                                                          &std::fclose};
 };
 
 TEST_F(ProgressTest, OffATerminalAPlainLineEveryTenSeconds) {
@@ -60,10 +60,10 @@ TEST_F(ProgressTest, OnATerminalOneLineIsRedrawnTenTimesASecondAtMost) {
     progress.Finish();
   }
   EXPECT_EQ(Written(),
-            "\r\x1b[Ksft [######..................] 1/4, 1.0/s, 0:03 left"
-            "\r\x1b[Ksft [##################......] 3/4, 1.5/s, 0:01 left"
-            "\r\x1b[Ksft [########################] 4/4, 1.3/s, took 0:03"
-            "\r\x1b[Ksft [########################] 4/4, 1.3/s, took 0:03\n");
+            "\rsft [######..................] 1/4, 1.0/s, 0:03 left\x1b[K"
+            "\rsft [##################......] 3/4, 1.5/s, 0:01 left\x1b[K"
+            "\rsft [########################] 4/4, 1.3/s, took 0:03\x1b[K"
+            "\rsft [########################] 4/4, 1.3/s, took 0:03\x1b[K\n");
 }
 
 TEST_F(ProgressTest, StepsOfAnEarlierProcessDoNotCountTowardsTheRate) {
@@ -77,14 +77,14 @@ TEST_F(ProgressTest, AnUnknownTotalShowsNoBar) {
   Progress progress(0, "sampling", 0, Surroundings(true));
   time_ += milliseconds(1000);
   progress.Advance(5);
-  EXPECT_EQ(Written(), "\r\x1b[Ksampling 5, 5.0/s");
+  EXPECT_EQ(Written(), "\rsampling 5, 5.0/s\x1b[K");
 }
 
 TEST_F(ProgressTest, ALineNeverOutgrowsTheTerminalNorSplitsACharacter) {
   Progress progress(0, "p", 0, Surroundings(true, 7));
   progress.Advance(
       5, "\xe4\xb8\xad\xe6\x96\x87");  // columns 6 and up: "p 5, " leaves one byte of three
-  EXPECT_EQ(Written(), "\r\x1b[Kp 5, ");
+  EXPECT_EQ(Written(), "\rp 5, \x1b[K");
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ TEST_F(StageStateTest, RestoreCutsBackToTheCommit) {
 }
 
 TEST_F(StageStateTest, WithoutACommitTheStageStartsOver) {
-  EXPECT_EQ(state_.Latest().value(), std::nullopt);
+  EXPECT_FALSE(state_.Latest().value().has_value());
   ASSERT_TRUE(Restore());  // not even a folder
   Write(stage_ / "metrics.jsonl", "1\n");
   Write(stage_ / "state/step-5/weights", "5");
