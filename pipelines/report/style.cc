@@ -117,7 +117,8 @@ summary:hover { color: var(--ink); }
   .claims thead { display: none; }
   .claims tr { padding: 8px 0; border-bottom: 1px solid var(--grid); }
   .claims tbody tr > * { border: 0; padding: 1px 0; }
-  .stages tbody th, .families tbody th { position: sticky; left: 0; background: var(--paper); min-width: 0; }
+  .stages tbody th, .families tbody th { position: sticky; left: 0; background: var(--paper);
+    background-clip: padding-box; min-width: 0; }
   .stages tbody th { max-width: 112px; }
   .stages tbody th small, .stages .plot { display: none; }
   table.stages { min-width: 600px; }

@@ -1,9 +1,13 @@
 #include "pipelines/report/markup.h"
 
 #include <cmath>
+#include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>
+#include <re2/re2.h>
+
+#include "base/keyed_random.h"
 
 namespace aha::pipelines {
 namespace {
@@ -67,6 +71,24 @@ INSTANTIATE_TEST_SUITE_P(
                     TextCase{"Number", "<3>", "&lt;3&gt;"},
                     TextCase{"Nested", "<<b>", "&lt;<span class=\"tag\">&lt;b&gt;</span>"}),
     [](const auto& p) { return std::string(p.param.name); });
+
+TEST(CleanText, AnyBytesBecomeTextThatStaysAsItIs) {
+  // Bytes that start, continue and end sequences and tags, in any order.
+  const std::string alphabet = "a<>/|\r\n\x80\xAE\xBF\xC2\xE0\xE2\xED\xEF\xF0\xF4\xFF\0"s;
+  for (std::uint64_t round = 0; round < 2000; ++round) {
+    DrawSequence draw(KeyedRandom(round, "bytes"));
+    std::string bytes;
+    for (std::int64_t i = draw.Integer(0, 40); i > 0; --i)
+      bytes += draw.Pick(alphabet);
+    const std::string clean = CleanText(bytes);
+    ASSERT_EQ(CleanText(clean), clean) << "round " << round;
+    ASSERT_LE(CutBefore(clean, clean.size() / 2), clean.size() / 2 + 1);
+    ASSERT_EQ(Escape(bytes).find('<'), std::string::npos);
+    std::string marked = EscapeAndMarkTags(bytes);
+    RE2::GlobalReplace(&marked, "<span class=\"tag\">|</span>", "");
+    ASSERT_EQ(marked, Escape(bytes));
+  }
+}
 
 TEST(CutBefore, SplitsNoCharacterAndPrefersWhiteSpace) {
   EXPECT_EQ(CutBefore("答答答", 4), 3U);

@@ -1,10 +1,10 @@
-#include <regex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <re2/re2.h>
 
 #include "pipelines/report/chart.h"
 #include "pipelines/report/report.h"
@@ -21,24 +21,20 @@ using testing::Not;
 /// "<" outside tags, quoted attributes, void elements, self-closed SVG elements.
 std::string NestingFault(const std::string& html) {
   const std::set<std::string> empty = {"meta", "br"};
-  static const std::regex kTag(R"(^<(/?)([a-zA-Z0-9]+)((?: [a-zA-Z-]+(?:="[^"<]*")?)*)(/?)>)");
+  const RE2 tag(R"(<(/?)([a-zA-Z0-9]+)(?: [a-zA-Z-]+(?:="[^"<]*")?)*(/?)>)");
   std::vector<std::string> open;
   for (std::size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
-    if (html.compare(at, 15, "<!DOCTYPE html>") == 0) continue;
-    const std::string head =
-        html.substr(at, std::min<std::size_t>(html.find('>', at) + 1 - at, 20000));
-    std::smatch match;
-    // A long path is one attribute: std::regex would recurse over it.
-    const std::string shortened =
-        head.size() < 2000 ? head
-                           : head.substr(0, head.find(' ')) + (head.ends_with("/>") ? "/>" : ">");
-    if (!std::regex_search(shortened, match, kTag)) return "not a tag: " + head.substr(0, 80);
-    const std::string name = match[2];
-    if (match[1] == "/") {
-      if (open.empty() || open.back() != name)
-        return "closes nothing: " + name + " near " + html.substr(at < 40 ? 0 : at - 40, 60);
+    const re2::StringPiece rest(html.data() + at, html.size() - at);
+    if (rest.starts_with("<!DOCTYPE html>")) continue;
+    re2::StringPiece parts[4];
+    if (!tag.Match(rest, 0, rest.size(), RE2::ANCHOR_START, parts, 4)) {
+      return "not a tag: " + html.substr(at, 80);
+    }
+    const std::string name(parts[2]);
+    if (!parts[1].empty()) {
+      if (open.empty() || open.back() != name) return "closes nothing: </" + name + ">";
       open.pop_back();
-    } else if (match[4] != "/" && !empty.contains(name)) {
+    } else if (parts[3].empty() && !empty.contains(name)) {
       open.push_back(name);
     }
   }
@@ -72,7 +68,7 @@ TEST(RenderReport, RefersToNothingOutsideItself) {
 TEST(RenderReport, DrawsNoNumberThatIsNone) {
   for (const Report& report : {SampleReport(), SparseReport(), Report{}}) {
     const std::string page = RenderReport(report);
-    EXPECT_FALSE(std::regex_search(page, std::regex("[\" MLHV]-?(nan|inf)[\" LHVZ<]")));
+    EXPECT_FALSE(RE2::PartialMatch(page, "[\" MLHV]-?(nan|inf)[\" LHVZ<]"));
   }
 }
 
@@ -126,10 +122,8 @@ std::size_t Count(const std::string& text, const std::string& part) {
 
 /// Pen-down moves of the curve: one for each run between gaps.
 std::size_t Runs(const std::string& svg) {
-  std::smatch line;
-  return std::regex_search(svg, line, std::regex("class=\"line\" d=\"([^\"]*)\""))
-             ? Count(line[1], "M")
-             : 0;
+  std::string path;
+  return RE2::PartialMatch(svg, "class=\"line\" d=\"([^\"]*)\"", &path) ? Count(path, "M") : 0;
 }
 
 TEST(RenderChart, BreaksTheLineAtGaps) {
@@ -154,8 +148,9 @@ TEST(RenderChart, DrawsABandForSeedsOnly) {
 }
 
 /// The text a reader can see, tags taken out.
-std::string Visible(const std::string& html) {
-  return std::regex_replace(html, std::regex("<[^>]*>\n?"), "");
+std::string Visible(std::string html) {
+  RE2::GlobalReplace(&html, "<[^>]*>\n?", "");
+  return html;
 }
 
 TEST(RenderCompletion, FoldsTheMiddleOfALongOneAndLosesNothing) {
@@ -164,8 +159,8 @@ TEST(RenderCompletion, FoldsTheMiddleOfALongOneAndLosesNothing) {
     text += "line " + std::to_string(i) + "\n";
   const std::string html = RenderCompletion(text);
   EXPECT_THAT(html, HasSubstr("<details><summary>show all: "));
-  const std::string visible =
-      std::regex_replace(Visible(html), std::regex("show all: [0-9,]+ more characters"), "");
+  std::string visible = Visible(html);
+  RE2::Replace(&visible, "show all: [0-9,]+ more characters", "");
   EXPECT_EQ(visible, text);
 }
 
