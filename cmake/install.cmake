@@ -58,7 +58,6 @@ endforeach()
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto DESTINATION include
         FILES_MATCHING PATTERN "*.pb.h" PATTERN CMakeFiles EXCLUDE)
 if(TARGET aha)
-  set_target_properties(aha PROPERTIES INSTALL_RPATH "${AHA_LIBTORCH}/lib")
   install(TARGETS aha RUNTIME DESTINATION bin)
 endif()
 

@@ -31,5 +31,7 @@ if(EXISTS "${AHA_LIBTORCH}/include/ATen/ATen.h" AND EXISTS "${AHA_LIBTORCH}/lib/
   add_library(aha_torch INTERFACE IMPORTED)
   target_include_directories(aha_torch INTERFACE "${links}" "${links}/torch/csrc/api/include")
   target_link_libraries(aha_torch INTERFACE "${AHA_LIBTORCH}/lib/libtorch_cpu.so" "${AHA_LIBTORCH}/lib/libc10.so")
-  target_link_options(aha_torch INTERFACE "-Wl,-rpath,${AHA_LIBTORCH}/lib" "-Wl,--allow-shlib-undefined")
+  # CMake writes the libraries' folder into the program, here as an old-style RPATH, which LD_LIBRARY_PATH does not
+  # override: another LibTorch there must not slip in.
+  target_link_options(aha_torch INTERFACE -Wl,--disable-new-dtags -Wl,--allow-shlib-undefined)
 endif()

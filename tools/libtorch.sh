@@ -79,7 +79,8 @@ FetchWheel() {
   if HasSum "$2" "$3"; then return; fi
   local folder attempt
   folder=$(dirname -- "$2")
-  for attempt in 1 2 3; do
+  for attempt in 0 3 6; do
+    sleep "$attempt"
     rm -rf -- "$2" "$folder/tmp"
     mkdir -p -- "$folder/tmp"
     Say "fetching $1 from PyPI (log: $4)"
@@ -87,13 +88,12 @@ FetchWheel() {
       rm -rf -- "$folder/tmp"
       return
     fi
-    sleep $((attempt * 2))
   done
   if [[ -f $2 ]]; then
     rm -f -- "$2"
     Die "$(basename -- "$2") from PyPI does not have the expected SHA-256 $3. Check the network or the package index."
   fi
-  grep -E 'ERROR|Error' "$4" 2>/dev/null | tail -n 3 | cut -c -300 >&2 || true
+  grep -E 'ERROR|Could not' "$4" 2>/dev/null | tail -n 3 | cut -d ' ' -f 2- | cut -c -300 >&2 || true
   Die "could not fetch $1 ($(basename -- "$2")) from https://pypi.org (log: $4). Check the network, or set" \
     "AHA_LIBTORCH=DIR to a LibTorch $kLibTorchVersion that is already here."
 }
@@ -104,8 +104,8 @@ HasSum() { [[ -f $1 && $(sha256sum <"$1") == "$2  -" ]]; }
 Pip() {
   local screen=/dev/null
   if [[ -t 2 ]]; then screen=/dev/stderr; fi
-  PIP_REQUIRE_VIRTUALENV=0 python3 -m pip download --no-deps --no-cache-dir --no-input --disable-pip-version-check \
-    --only-binary=:all: --implementation cp --python-version 3.11 --platform manylinux_2_28_x86_64 \
-    --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-    --log "$3" --dest "$2" "$1" >"$screen" 2>&1 </dev/null
+  PIP_REQUIRE_VIRTUALENV=0 python3 -m pip download --no-deps --no-cache-dir --no-input --retries 1 \
+    --disable-pip-version-check --only-binary=:all: --implementation cp --python-version 3.11 \
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
+    --platform manylinux2014_x86_64 --log "$3" --dest "$2" "$1" >"$screen" 2>&1 </dev/null
 }

@@ -15,7 +15,7 @@ Prepare() {
   CheckSystem
   # The system's own tools come first: an active conda or pyenv would slip in its cmake, Python and libraries.
   local callers_path=$PATH
-  PATH=/usr/bin:/bin:$PATH
+  PATH=/usr/bin:/bin:$PATH:/usr/sbin:/sbin # dpkg wants the last two
   EnsurePackages
   EnsureLibTorch
   WithLock "$root/build/release/.aha.lock" Build "$1"
@@ -173,7 +173,7 @@ ShowProgress() {
   while IFS= read -r line; do
     printf '%s\n' "$line" >>"$1"
     [[ $line =~ ^\[[0-9]+/[0-9]+\] ]] || continue
-    if ((next == 0)); then Say "building $2 with $3 jobs (log: $1)"; fi
+    if ((next == 0)); then Say "building $2, $3 at a time (log: $1)"; fi
     if [[ -t 2 ]]; then
       printf '\r\033[K%s' "${line:0:columns-1}" >&2
       next=1
