@@ -34,7 +34,8 @@ struct LearnerOptions {
   double mtp_loss = 0;
   bool mtp_to_trunk = false;
   std::int64_t updates = 1;  ///< mini-batches that a step's samples are split into
-  std::int64_t micro_batch_tokens = 8192;
+  std::int64_t micro_batch_tokens = 4096;
+  int threads = 1;  ///< that micro-batches are spread over; changes no bit
 };
 
 /// Means over the step's tokens, unless said otherwise.
@@ -63,9 +64,15 @@ class Learner {
   policy::AdamW& optimizer() { return update_.optimizer(); }
 
  private:
-  Status RunMiniBatch(const std::vector<const Sample*>& members, const std::vector<std::vector<float>>& old,
-                      const policy::Policy* reference, double learning_rate, LearnReport& report);
-  std::vector<std::vector<float>> OldLogprobs(const std::vector<Sample>& samples) const;
+  struct MiniBatch;
+  struct MicroReport;
+  Result<std::vector<std::vector<float>>> OldLogprobs(const std::vector<Sample>& samples) const;
+  policy::MicroLoss LossOf(const policy::Policy& policy, const MiniBatch& batch, const std::vector<std::size_t>& cut,
+                           const policy::Policy* reference, MicroReport& report) const;
+  Status RunMiniBatch(const std::vector<Sample>& samples, std::size_t begin, std::size_t end,
+                      const std::vector<std::vector<float>>& old, const policy::Policy* reference, double learning_rate,
+                      LearnReport& report);
+  static void AddUp(const std::vector<MicroReport>& micros, double loss_share, LearnReport& report);
 
   policy::Policy& policy_;
   LearnerOptions options_;

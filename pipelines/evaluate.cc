@@ -125,7 +125,7 @@ Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const Eva
   AHA_ASSIGN(const Model model, LoadModel(model_folder, Use::kInference));
   AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed, "eval", spec.folder));
   AHA_ASSIGN(const std::unique_ptr<Scorer> scorer, Scorer::Start(registry, {}));
-  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id);
+  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id, spec.threads);
   SamplePlan plan;
   plan.seed = spec.seed;
   plan.stage = "eval";

@@ -24,6 +24,7 @@ struct EvalSpec {
   std::uint32_t max_new_tokens = 128;
   std::uint64_t seed = 1;
   std::uint32_t prompts_per_unit = 32;
+  int threads = 1;
   std::filesystem::path folder;  ///< what a file of questions is relative to
 };
 

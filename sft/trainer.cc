@@ -1,6 +1,7 @@
 #include "sft/trainer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
@@ -58,33 +59,40 @@ std::vector<Micro> Cut(const std::vector<Example>& batch, std::int64_t budget) {
 }  // namespace
 
 Trainer::Trainer(policy::Policy& policy, const TrainerOptions& options)
-    : policy_(policy), options_(options), update_(policy, options.adamw, options.bias_rate) {}
+    : policy_(policy), options_(options), update_(policy, options.adamw, options.bias_rate, options.threads) {}
 
 Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double learning_rate) {
   AHA_ASSIGN(const Counts counts, Check(policy_.config(), batch));
-  TrainReport report;
-  report.tokens = counts.targets;
-  const auto sequences = static_cast<double>(batch.size());
-  for (const Micro& micro : Cut(batch, options_.micro_batch_tokens)) {
-    policy::ForwardTrace trace;
-    trace.balance = options_.balance_loss > 0;
+  const std::vector<Micro> micros = Cut(batch, options_.micro_batch_tokens);
+  // Sums of each micro-batch, added in their order below: threads finish in any.
+  std::vector<double> nll_sum(micros.size(), 0), mtp_sum(micros.size(), 0);
+  AHA_TRY(update_.Accumulate(micros.size(), [&](const policy::Policy& policy, std::size_t m) {
+    const Micro& micro = micros[m];
+    policy::MicroLoss out;
+    out.trace.balance = options_.balance_loss > 0;
     const policy::RaggedBatch ragged = policy::PackSequences(micro.ids);
-    const at::Tensor hidden_TH = policy_.Forward(ragged, &trace);
+    const at::Tensor hidden_TH = policy.Forward(ragged, &out.trace);
     const policy::Targets targets = policy::TargetsFrom(micro.ids, micro.first);
-    const at::Tensor nll = -policy::kernels::LogprobsOf(hidden_TH.index_select(0, targets.row_N), policy_.head(),
+    const at::Tensor nll = -policy::kernels::LogprobsOf(hidden_TH.index_select(0, targets.row_N), policy.head(),
                                                         targets.token_N, 1, /*with_entropy=*/false).logprob_T.sum();
-    report.loss += nll.item<double>() / static_cast<double>(counts.targets);
-    at::Tensor loss = nll / static_cast<double>(counts.targets);
-    if (options_.mtp_loss > 0 && policy_.config().num_nextn_predict_layers > 0) {
-      const policy::MtpLoss mtp = policy::MtpLossOf(policy_, ragged, hidden_TH, micro.first, /*to_trunk=*/true, &trace);
+    nll_sum[m] = nll.item<double>();
+    out.loss = nll / static_cast<double>(counts.targets);
+    if (options_.mtp_loss > 0 && policy.config().num_nextn_predict_layers > 0) {
+      const policy::MtpLoss mtp = policy::MtpLossOf(policy, ragged, hidden_TH, micro.first, /*to_trunk=*/true, &out.trace);
       if (mtp.sum.defined()) {
-        report.mtp_loss += mtp.sum.item<double>() / static_cast<double>(counts.mtp_targets);
-        loss = loss + mtp.sum * (options_.mtp_loss / static_cast<double>(counts.mtp_targets));
+        mtp_sum[m] = mtp.sum.item<double>();
+        out.loss = out.loss + mtp.sum * (options_.mtp_loss / static_cast<double>(counts.mtp_targets));
       }
     }
-    if (trace.balance_loss.defined()) loss = loss + trace.balance_loss * (options_.balance_loss / sequences);
-    update_.Add(loss, trace);
-  }
+    if (out.trace.balance_loss.defined()) {
+      out.loss = out.loss + out.trace.balance_loss * (options_.balance_loss / static_cast<double>(batch.size()));
+    }
+    return out;
+  }));
+  TrainReport report;
+  report.tokens = counts.targets;
+  report.loss = std::accumulate(nll_sum.begin(), nll_sum.end(), 0.0) / static_cast<double>(counts.targets);
+  report.mtp_loss = std::accumulate(mtp_sum.begin(), mtp_sum.end(), 0.0) / static_cast<double>(std::max<std::int64_t>(1, counts.mtp_targets));
   AHA_ASSIGN(report.update, update_.Finish(learning_rate));
   return report;
 }

@@ -21,7 +21,8 @@ struct TrainerOptions {
   double bias_rate = 0.001;     ///< of the gates' selection bias
   double balance_loss = 1e-4;   ///< alpha of the sequence-wise balance loss
   double mtp_loss = 0;          ///< lambda of the multi-token-prediction loss
-  std::int64_t micro_batch_tokens = 8192;
+  std::int64_t micro_batch_tokens = 4096;
+  int threads = 1;  ///< that micro-batches are spread over; changes no bit
 };
 
 struct TrainReport {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <sstream>
 
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "base/log.h"
@@ -38,7 +39,7 @@ Json FamiliesJson(const EvalReport& report) {
 }
 
 Status RunEval(EvalOptions& options) {
-  SetThreads(options.threads);
+  options.spec.threads = WorkThreads(options.threads);
   AHA_ASSIGN(options.spec.prompts, TaskPrompts(options.task));
   options.spec.prompts.set_template_(options.prompt_template);
   options.spec.split = options.split == "train" ? Split::kTrain : Split::kTest;
@@ -90,7 +91,7 @@ struct GenerateOptions {
 };
 
 Status RunGenerate(const GenerateOptions& o) {
-  SetThreads(o.threads);
+  at::set_num_threads(WorkThreads(o.threads));
   AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
   AHA_ASSIGN(const std::vector<std::int32_t> ids, model.tokenizer.Encode(o.prompt));
   proto::SampleRequest request;

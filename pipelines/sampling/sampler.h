@@ -29,7 +29,7 @@ class Sampler {
                                                       const std::function<void()>& on_unit) = 0;
 };
 
-/// The engine in this process, on the policy itself. `policy` is borrowed.
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, std::int32_t stop_id);
+/// Engines in this process, one a thread, on the policy itself. `policy` is borrowed.
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, std::int32_t stop_id, int threads);
 
 }  // namespace aha::pipelines

@@ -110,6 +110,7 @@ class PretrainStage {
     options.balance_loss = recipe_.moe().balance_loss();
     options.mtp_loss = recipe_.mtp_loss();
     options.micro_batch_tokens = recipe_.micro_batch_tokens();
+    options.threads = io_.threads;
     trainer_.emplace(*policy_, options);
     state_.emplace(io_.folder, *policy_, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     for (std::uint64_t k = 0; k < kHeldOut; ++k) {

@@ -78,7 +78,7 @@ class RejectStage {
                                                                  io_.stage->name(), io_.recipe_folder));
     AHA_ASSIGN(const std::unique_ptr<Scorer> scorer,
                Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
-    const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id);
+    const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id, io_.threads);
     RewardPlan rewards;
     for (const proto::Keep& keep : recipe_.keep()) rewards.Add(keep.reward(), 0, keep.config());
     SamplePlan plan;

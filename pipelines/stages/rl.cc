@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl) {
+grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl, int threads) {
   grpo::LearnerOptions options;
   options.rule = {rl.clip_low(), rl.clip_high(), rl.kl()};
   options.aggregation = rl.aggregation() == "token" ? grpo::Aggregation::kToken : grpo::Aggregation::kSequence;
@@ -34,6 +34,7 @@ grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl) {
   options.mtp_to_trunk = rl.mtp_to_trunk();
   options.updates = rl.updates_per_step();
   options.micro_batch_tokens = rl.micro_batch_tokens();
+  options.threads = threads;
   return options;
 }
 
@@ -135,12 +136,12 @@ class RlStage {
     const bool with_reference = rl_.kl() > 0;
     AHA_ASSIGN(model_, LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining));
     if (with_reference) reference_ = model_->policy.Clone();
-    learner_.emplace(model_->policy, LearnerOptionsOf(rl_));
+    learner_.emplace(model_->policy, LearnerOptionsOf(rl_, io_.threads));
     state_.emplace(io_.folder, model_->policy, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
     AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder));
     AHA_ASSIGN(scorer_, Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
-    sampler_ = MakeLocalSampler(model_->policy, model_->stop_id);
+    sampler_ = MakeLocalSampler(model_->policy, model_->stop_id, io_.threads);
     return {};
   }
 

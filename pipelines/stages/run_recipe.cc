@@ -42,9 +42,7 @@ const proto::Jsonl* JsonlOf(const proto::Stage& stage) {
 class RecipeRun {
  public:
   RecipeRun(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards, int threads)
-      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)) {
-    recipe_.set_threads(static_cast<std::uint32_t>(threads));  // what "every core" came to
-  }
+      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)), threads_(threads) {}
 
   Result<std::vector<StageOutcome>> Run(const std::string& only) {
     AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
@@ -120,7 +118,7 @@ class RecipeRun {
       spdlog::warn("{}: its output is gone or was changed; it runs again", stage.name());
     }
     AHA_TRY(Begin(record, inputs));
-    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry};
+    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, threads_};
     for (const proto::Stage& other : recipe_.stage()) io.stages[other.name()] = run_.StageFolder(other.name());
     const auto start = std::chrono::steady_clock::now();
     auto report = RunStage(io);
@@ -163,6 +161,7 @@ class RecipeRun {
   const Rewards& rewards_;
   proto::Recipe recipe_;
   proto::StageGraph graph_;
+  int threads_;
 };
 
 }  // namespace
@@ -179,17 +178,17 @@ Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::s
 
 Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
                                             const std::string& only) {
-  return RecipeRun(loaded, run, rewards, SetThreads(loaded.recipe.threads())).Run(only);
+  return RecipeRun(loaded, run, rewards, WorkThreads(loaded.recipe.threads())).Run(only);
 }
 
-int SetThreads(std::uint32_t asked) {
+int WorkThreads(std::uint32_t asked) {
   int threads = static_cast<int>(asked);
   if (threads == 0) {
     cpu_set_t mask;
     CPU_ZERO(&mask);
     threads = sched_getaffinity(0, sizeof(mask), &mask) == 0 ? CPU_COUNT(&mask) : 1;
   }
-  at::set_num_threads(threads);
+  at::set_num_threads(1);  // a kernel runs on one thread; see run_recipe.h
   return threads;
 }
 

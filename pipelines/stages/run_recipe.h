@@ -39,9 +39,10 @@ Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::s
 Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
                                             const std::string& only = "");
 
-/// Kernels use so many threads from now on: `asked`, or every core of the process's affinity mask
-/// when 0. Returns the number.
-int SetThreads(std::uint32_t asked);
+/// How many threads to work with: `asked`, or every core of the process's affinity mask when 0.
+/// Work is cut into units and shards that threads share out; inside, every kernel runs on one
+/// thread, so that the number of threads changes no bit.
+int WorkThreads(std::uint32_t asked);
 
 /// "avx512", "avx2", "default": what ATen's kernels are dispatched to.
 std::string KernelTarget();

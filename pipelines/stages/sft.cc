@@ -59,6 +59,7 @@ class SftStage {
     options.balance_loss = recipe_.moe().balance_loss();
     options.mtp_loss = recipe_.mtp_loss();
     options.micro_batch_tokens = recipe_.micro_batch_tokens();
+    options.threads = io_.threads;
     trainer_.emplace(model_->policy, options);
     state_.emplace(io_.folder, model_->policy, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     return {};

@@ -26,6 +26,7 @@ struct StageIo {
   std::filesystem::path folder;               ///< the stage's own in the run directory
   std::map<std::string, std::filesystem::path> stages;  ///< folders of the stages before it
   const rewards::Registry* registry = nullptr;
+  int threads = 1;  ///< to work with; changes no bit
 };
 
 struct StageReport {

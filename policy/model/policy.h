@@ -100,6 +100,10 @@ class Policy {
   /// A deep copy without gradients.
   [[nodiscard]] Policy Clone() const;
 
+  /// A policy over the same weights with gradients of its own: what one of several threads trains
+  /// through. It sees every later change of the weights, which must not happen while it runs.
+  [[nodiscard]] Policy Alias() const;
+
   /// Overwrites the weights in place from `source`, which has the same config.
   void CopyFrom(const Policy& source);
 

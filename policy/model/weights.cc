@@ -121,6 +121,13 @@ Policy Policy::Clone() const {
   return copy;
 }
 
+Policy Policy::Alias() const {
+  Policy alias(config_);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) alias.parameters_[i].value.set_data(parameters_[i].value.detach());
+  for (std::size_t i = 0; i < buffers_.size(); ++i) alias.buffers_[i].value.set_data(buffers_[i].value);
+  return alias;
+}
+
 void Policy::CopyFrom(const Policy& source) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(source.parameters_[i].value);

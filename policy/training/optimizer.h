@@ -27,6 +27,8 @@ class GradientSum {
   explicit GradientSum(const Policy& policy);
   /// Adds every parameter's gradient and clears it.
   void Collect(Policy& policy);
+  /// Adds another sum.
+  void Add(const GradientSum& other) { flat_.add_(other.flat_); }
   [[nodiscard]] const at::Tensor& flat() const { return flat_; }
   void Clear() { flat_.zero_(); }
 

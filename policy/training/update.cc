@@ -9,6 +9,8 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
+#include "base/parallel.h"
+
 namespace aha::policy {
 
 Targets TargetsFrom(const std::vector<std::vector<std::int32_t>>& sequences, const std::vector<std::int64_t>& first_S) {
@@ -57,42 +59,68 @@ MtpLoss MtpLossOf(const Policy& policy, const RaggedBatch& batch, const at::Tens
   return out;
 }
 
-Update::Update(Policy& policy, const AdamWOptions& options, double bias_rate)
-    : policy_(policy), optimizer_(policy, options), gradient_(policy), bias_rate_(bias_rate) {
-  policy_.RequireGrad(true);
-}
+namespace {
 
-void Update::Add(const at::Tensor& loss, const ForwardTrace& trace) {
-  loss.backward();
-  gradient_.Collect(policy_);
-  for (std::size_t l = 0; l < trace.expert_load.size(); ++l) {
-    if (load_.size() <= l) {
-      load_.push_back(trace.expert_load[l].clone());
+void AddLoad(const std::vector<at::Tensor>& from, std::vector<at::Tensor>& to) {
+  for (std::size_t l = 0; l < from.size(); ++l) {
+    if (to.size() <= l) {
+      to.push_back(from[l].clone());
     } else {
-      load_[l].add_(trace.expert_load[l]);
+      to[l].add_(from[l]);
     }
   }
+}
+
+}  // namespace
+
+Update::Update(Policy& policy, const AdamWOptions& options, double bias_rate, int threads)
+    : policy_(policy), optimizer_(policy, options), bias_rate_(bias_rate), threads_(threads) {
+  for (std::size_t s = 0; s < kShards; ++s) {
+    shards_.push_back({policy.Alias(), GradientSum(policy), {}});
+    shards_.back().policy.RequireGrad(true);
+  }
+}
+
+Status Update::Accumulate(std::size_t micro_batches, const std::function<MicroLoss(const Policy&, std::size_t)>& loss_of) {
+  return RunParallel(threads_, kShards, [&](std::size_t s, int /*worker*/) -> Status {
+    Shard& shard = shards_[s];
+    for (std::size_t m = s; m < micro_batches; m += kShards) {
+      const MicroLoss micro = loss_of(shard.policy, m);
+      micro.loss.backward();
+      shard.gradient.Collect(shard.policy);
+      AddLoad(micro.trace.expert_load, shard.load);
+    }
+    return {};
+  });
 }
 
 Result<UpdateReport> Update::Finish(double learning_rate) {
   const at::NoGradGuard no_grad;
+  GradientSum& gradient = shards_.front().gradient;
+  std::vector<at::Tensor>& load = shards_.front().load;
+  for (std::size_t s = 1; s < kShards; ++s) {
+    gradient.Add(shards_[s].gradient);
+    AddLoad(shards_[s].load, load);
+  }
   UpdateReport report;
-  report.gradient_norm = optimizer_.Step(policy_, gradient_, learning_rate);
+  report.gradient_norm = optimizer_.Step(policy_, gradient, learning_rate);
   if (!std::isfinite(report.gradient_norm)) {
     std::int64_t at = 0;
     for (const NamedTensor& p : policy_.parameters()) {
-      const bool finite = at::isfinite(gradient_.flat().narrow(0, at, p.value.numel())).all().item<bool>();
+      const bool finite = at::isfinite(gradient.flat().narrow(0, at, p.value.numel())).all().item<bool>();
       if (!finite) return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate", p.name);
       at += p.value.numel();
     }
   }
-  UpdateGateBiases(policy_, load_, bias_rate_);
-  report.max_violation = MaxViolation(load_);
-  for (const at::Tensor& layer : load_) {
+  UpdateGateBiases(policy_, load, bias_rate_);
+  report.max_violation = MaxViolation(load);
+  for (const at::Tensor& layer : load) {
     report.load.push_back(layer.max().item<double>() / std::max(1.0, layer.sum().item<double>()));
   }
-  load_.clear();
-  gradient_.Clear();
+  for (Shard& shard : shards_) {
+    shard.gradient.Clear();
+    shard.load.clear();
+  }
   return report;
 }
 

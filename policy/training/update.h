@@ -5,6 +5,7 @@
 /// Shapes: T tokens of a ragged batch, N target tokens among them.
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -41,24 +42,44 @@ struct UpdateReport {
   std::vector<double> load;   ///< share of the busiest expert, a MoE layer
 };
 
-/// One policy being trained: its optimizer, the gradients and expert load of the update under way.
+/// The loss of one micro-batch and what its forward passes left.
+struct MicroLoss {
+  at::Tensor loss;
+  ForwardTrace trace;
+};
+
+/// One policy being trained: its optimizer, and the update under way.
+///
+/// Micro-batches are dealt to a fixed number of shards; a shard adds up its own in order, and the
+/// shards are added in order. Kernels run on one thread each, so the sums have the same bits however
+/// many threads work on the shards.
 class Update {
  public:
-  Update(Policy& policy, const AdamWOptions& options, double bias_rate);
-  /// Backward of a micro-batch's loss; its load is added up.
-  void Add(const at::Tensor& loss, const ForwardTrace& trace);
+  Update(Policy& policy, const AdamWOptions& options, double bias_rate, int threads);
+
+  /// Computes every micro-batch's loss by `loss_of(policy, micro_batch)`, which gets a policy to run
+  /// through and may be called from several threads at once, and adds up gradients and load.
+  Status Accumulate(std::size_t micro_batches, const std::function<MicroLoss(const Policy&, std::size_t)>& loss_of);
+
   /// Clip, step, bias update, clear. A gradient that is not finite is an error that names the
   /// first tensor it was found in; weights are untouched then.
   Result<UpdateReport> Finish(double learning_rate);
 
   AdamW& optimizer() { return optimizer_; }
+  [[nodiscard]] int threads() const { return threads_; }
 
  private:
+  static constexpr std::size_t kShards = 4;
+  struct Shard {
+    Policy policy;
+    GradientSum gradient;
+    std::vector<at::Tensor> load;
+  };
   Policy& policy_;
   AdamW optimizer_;
-  GradientSum gradient_;
+  std::vector<Shard> shards_;
   double bias_rate_;
-  std::vector<at::Tensor> load_;
+  int threads_;
 };
 
 }  // namespace aha::policy
