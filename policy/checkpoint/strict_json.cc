@@ -34,7 +34,7 @@ class Guardian {
       case Json::parse_event_t::key: {
         const auto& key = parsed.get_ref<const std::string&>();
         if (!open_.back().insert(key).second) {
-          throw Refused(fmt::format("key \"{}\" appears twice in one object", key));
+          throw Refused(fmt::format("key \"{:.200}\" appears twice in one object", key));
         }
         break;
       }
@@ -60,7 +60,7 @@ Result<Json> ParseStrictJson(std::string_view text, std::string_view where) {
   } catch (const Refused& refused) {
     return Fail(Code::kCorrupt, "{}: {}", where, refused.what());
   } catch (const Json::exception& error) {
-    return Fail(Code::kCorrupt, "{}: not valid JSON: {}", where, error.what());
+    return Fail(Code::kCorrupt, "{}: not valid JSON: {:.200}", where, error.what());
   }
 }
 

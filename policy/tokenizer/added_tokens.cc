@@ -116,6 +116,7 @@ void AddedTokenFinder::Split(std::string_view text, std::vector<Segment>* segmen
     }
     if (token.lstrip) begin = std::max(WithoutSpacesAtEnd(text.substr(0, begin)), done);
     if (token.rstrip) end += SpacesAtStart(text.substr(end));
+    if (begin >= end) continue;  // only white space, and the token before has swallowed it
     if (done < begin) segments->push_back({text.substr(done, begin - done), kPlain});
     segments->push_back({text.substr(begin, end - begin), token.id});
     done = end;

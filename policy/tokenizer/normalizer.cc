@@ -2,6 +2,7 @@
 
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
+#include <unicode/uniset.h>
 
 #include "policy/checkpoint/strict_json.h"
 
@@ -15,6 +16,14 @@ const icu::Normalizer2* FormNamed(std::string_view name, UErrorCode& error) {
   if (name == "NFKD") return icu::Normalizer2::getNFKDInstance(error);
   return nullptr;
 }
+
+// `tokenizers` normalises by the tables of Unicode 9.0: younger characters pass through untouched.
+struct FilteredForm {
+  FilteredForm(const icu::Normalizer2& form, UErrorCode& error)
+      : known(icu::UnicodeString(u"[:age=9.0:]"), error), normalizer(form, known) {}
+  icu::UnicodeSet known;
+  icu::FilteredNormalizer2 normalizer;
+};
 
 }  // namespace
 
@@ -44,7 +53,10 @@ Status TextNormalizer::Add(const nlohmann::json& json, std::string_view where) {
                 "{}: normalizer {} is not supported; known: NFC, NFD, NFKC, NFKD, Sequence", where,
                 type);
   }
-  forms_.push_back(form);
+  const auto filtered = std::make_shared<FilteredForm>(*form, error);
+  if (U_FAILURE(error)) return Fail(Code::kInternal, "ICU: {}", u_errorName(error));
+  filtered->known.freeze();
+  forms_.emplace_back(filtered, &filtered->normalizer);
   return {};
 }
 
@@ -53,11 +65,11 @@ Result<std::string> TextNormalizer::Apply(std::string_view text) const {
     return Fail(Code::kInvalidArgument, "a text of {} bytes is too long to normalise", text.size());
   }
   std::string now(text);
-  for (const void* form : forms_) {
+  for (const auto& form : forms_) {
     std::string next;
     icu::StringByteSink<std::string> sink(&next, static_cast<std::int32_t>(now.size()));
     UErrorCode error = U_ZERO_ERROR;
-    static_cast<const icu::Normalizer2*>(form)->normalizeUTF8(0, now, sink, nullptr, error);
+    static_cast<const icu::Normalizer2*>(form.get())->normalizeUTF8(0, now, sink, nullptr, error);
     if (U_FAILURE(error)) return Fail(Code::kInternal, "normalising: {}", u_errorName(error));
     now = std::move(next);
   }

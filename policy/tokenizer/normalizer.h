@@ -1,6 +1,7 @@
 #pragma once
 /// The `normalizer` of a tokenizer.json: none, NFC, NFD, NFKC, NFKD, or a Sequence of these (ICU).
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ class TextNormalizer {
 
  private:
   Status Add(const nlohmann::json& json, std::string_view where);
-  std::vector<const void*> forms_;  // icu::Normalizer2, ICU's own singletons
+  std::vector<std::shared_ptr<const void>> forms_;  // icu::Normalizer2
 };
 
 }  // namespace aha::policy

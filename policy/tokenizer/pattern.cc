@@ -1,8 +1,13 @@
 #include "policy/tokenizer/pattern.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
 #include <utility>
+#include <vector>
+
+#include "policy/tokenizer/utf8.h"
 
 namespace aha::policy {
 namespace {
@@ -16,20 +21,21 @@ bool IsHex(char c) {
 bool IsAlnum(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0;
 }
+bool IsNameByte(char c) {
+  return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
 
-// Lower case without '_', '-' and ' ': how both engines compare property names.
+// Lower case without '_': how both engines compare property names.
 std::string Loose(std::string_view name) {
   std::string loose;
   for (const char c : name) {
-    if (c == '_' || c == '-' || c == ' ') continue;
-    loose.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+    if (c != '_') loose.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
   }
   return loose;
 }
 
-// Property names that are no scripts, and what PCRE2 calls them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kProperties{{
-    {"any", "Any"},
+// General categories by their long names.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kLongNames{{
     {"letter", "L"},
     {"uppercaseletter", "Lu"},
     {"lowercaseletter", "Ll"},
@@ -38,6 +44,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kPropert
     {"otherletter", "Lo"},
     {"mark", "M"},
     {"nonspacingmark", "Mn"},
+    {"spacingmark", "Mc"},
     {"number", "N"},
     {"decimalnumber", "Nd"},
     {"letternumber", "Nl"},
@@ -47,15 +54,55 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kPropert
     {"separator", "Z"},
     {"other", "C"},
     {"control", "Cc"},
-    {"alphabetic", "Alphabetic"},
-    {"alpha", "Alphabetic"},
-    {"whitespace", "White_Space"},
-    {"space", "White_Space"},
-    {"digit", "Nd"},
-    {"upper", "Uppercase"},
-    {"lower", "Lowercase"},
-    {"emoji", "Emoji"},
 }};
+
+constexpr std::string_view kCategories =
+    " L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc "
+    "Cf Co ";
+
+struct Addition {
+  std::uint32_t first, last;
+  std::string_view category;
+};
+constexpr Addition kAdditions[] = {
+#include "policy/tokenizer/unicode_additions.inc"
+};
+
+// `\p{category}` and the younger characters that PCRE2 does not know yet, as members of a class.
+std::string CategoryMembers(std::string_view category) {
+  std::string members = fmt::format("\\p{{{}}}", category);
+  for (const Addition& addition : kAdditions) {
+    if (!addition.category.starts_with(category)) continue;
+    members += fmt::format("\\x{{{:X}}}", addition.first);
+    if (addition.last != addition.first) members += fmt::format("-\\x{{{:X}}}", addition.last);
+  }
+  return members;
+}
+
+// Oniguruma's \w has six signs of Latin-1 (superscripts, fractions) beside Unicode's definition.
+std::string WordMembers() {
+  return "\\p{Alphabetic}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" + CategoryMembers("L") +
+         CategoryMembers("M") + CategoryMembers("Nd");
+}
+
+// The members of the class that a property's name stands for; empty when there is no such property.
+// Names that are neither a general category nor listed go to PCRE2 as scripts, which knows them.
+std::string PropertyMembers(std::string_view name) {
+  const std::string loose = Loose(name);
+  std::string_view category = name;
+  for (const auto& [long_name, short_name] : kLongNames) {
+    if (loose == long_name) category = short_name;
+  }
+  if (category.size() <= 2) {
+    const bool known = !category.empty() &&
+                       kCategories.find(fmt::format(" {} ", category)) != std::string_view::npos;
+    return known ? CategoryMembers(category) : std::string();
+  }
+  if (loose == "whitespace" || loose == "space") return "\\p{White_Space}";
+  if (loose == "han") return "\\p{sc:Han}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}";
+  if (!std::all_of(name.begin(), name.end(), IsNameByte)) return {};
+  return fmt::format("\\p{{sc:{}}}", name);
+}
 
 class Translator {
  public:
@@ -63,7 +110,10 @@ class Translator {
 
   Result<std::string> Run() {
     while (at_ < in_.size()) {
-      switch (in_[at_]) {
+      const char c = in_[at_];
+      const bool quantifies = c == '*' || c == '+' || c == '?' || c == '{';
+      if (!quantifies) atom_ = out_.size();
+      switch (c) {
         case '\\':
           AHA_TRY(Escape(false));
           break;
@@ -71,13 +121,16 @@ class Translator {
           AHA_TRY(CharacterClass());
           break;
         case '(':
-          AHA_TRY(Group());
+          AHA_TRY(Open());
+          break;
+        case ')':
+          AHA_TRY(Close());
           break;
         case '{':
           AHA_TRY(Interval());
           break;
         default:
-          out_.push_back(in_[at_++]);
+          Copy(StepUtf8(in_.substr(at_)).length);
       }
     }
     return std::move(out_);
@@ -91,44 +144,45 @@ class Translator {
   [[nodiscard]] char Peek(std::size_t ahead) const {
     return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0';
   }
-  void Copy(std::size_t length) {
+  Status Copy(std::size_t length) {
     out_ += in_.substr(at_, length);
     at_ += length;
+    return {};
   }
-  void Replace(std::size_t length, std::string_view by) {
+  Status Replace(std::size_t length, std::string_view by) {
     out_ += by;
     at_ += length;
+    return {};
+  }
+  // Members of a class: bare inside one, in brackets of their own outside.
+  Status ReplaceByMembers(std::size_t length,
+                          std::string_view members,
+                          bool negated,
+                          bool in_class) {
+    if (in_class) return Replace(length, members);
+    return Replace(length, fmt::format("[{}{}]", negated ? "^" : "", members));
   }
 
   Status Escape(bool in_class) {
     const char c = Peek(1);
     switch (c) {
       case 's':
-        Replace(2, "\\p{White_Space}");
-        return {};
+        return Replace(2, "\\p{White_Space}");
       case 'S':
-        Replace(2, "\\P{White_Space}");
-        return {};
+        return Replace(2, "\\P{White_Space}");
       case 'd':
-        Replace(2, "\\p{Nd}");
-        return {};
-      case 'D':
-        Replace(2, "\\P{Nd}");
-        return {};
+        return ReplaceByMembers(2, CategoryMembers("Nd"), false, in_class);
       case 'w':
-        Replace(2, in_class ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-                            : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]");
-        return {};
+        return ReplaceByMembers(2, WordMembers(), false, in_class);
+      case 'D':
       case 'W':
-        if (in_class) return Refuse("\\W inside a class");
-        Replace(2, "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]");
-        return {};
+        if (in_class) return Refuse(fmt::format("\\{} inside a class", c));
+        return ReplaceByMembers(2, c == 'D' ? CategoryMembers("Nd") : WordMembers(), true, false);
       case 'p':
       case 'P':
-        return Property();
+        return Property(in_class);
       case 'v':
-        Replace(2, "\\x{0B}");
-        return {};
+        return Replace(2, "\\x{0B}");
       case 'x':
       case 'u':
         return CodePoint();
@@ -136,110 +190,89 @@ class Translator {
       case 'n':
       case 't':
       case 'f':
-        Copy(2);
-        return {};
+        return Copy(2);
       case 'A':
       case 'z':
         if (in_class) return Refuse("an anchor inside a class");
-        Copy(2);
-        return {};
-      case '\0':
-        return Refuse("a backslash at the end");
+        return Copy(2);
       default:
-        if (IsAlnum(c)) return Refuse(fmt::format("\\{}", c));
-        Copy(1);
-        // A character of several bytes needs no escape, and PCRE2 wants none.
-        if (static_cast<unsigned char>(c) >= 0x80) out_.pop_back();
-        Copy(1);
-        return {};
+        break;
     }
+    if (at_ + 1 >= in_.size()) return Refuse("a backslash at the end");
+    if (IsAlnum(c)) return Refuse(fmt::format("\\{}", c));
+    if (static_cast<unsigned char>(c) < 0x80) return Copy(2);
+    ++at_;  // a character of several bytes stands for itself
+    return Copy(StepUtf8(in_.substr(at_)).length);
   }
 
-  Status Property() {
-    if (Peek(2) != '{') return Refuse("\\p without braces");
+  Status Property(bool in_class) {
     const std::size_t close = in_.find('}', at_);
-    if (close == std::string_view::npos) return Refuse("\\p{ without its }");
+    if (Peek(2) != '{' || close == std::string_view::npos) return Refuse("\\p without braces");
     std::string_view name = in_.substr(at_ + 3, close - at_ - 3);
     bool negated = in_[at_ + 1] == 'P';
-    if (!name.empty() && name.front() == '^') {
+    if (name.starts_with('^')) {
       negated = !negated;
       name.remove_prefix(1);
     }
-    const std::string loose = Loose(name);
-    if (loose.empty()) return Refuse("an empty \\p{}");
-    for (const char c : loose) {
-      if (!IsAlnum(c)) return Refuse(fmt::format("\\p{{{}}}", name));
+    std::string members = PropertyMembers(name);
+    if (members.empty()) return Refuse(fmt::format("\\p{{{}}}", name));
+    if (in_class && negated) {
+      // What is in a class cannot be taken out again: the younger characters count as not in
+      // the category here.
+      members = "\\P" + members.substr(2, members.find('}') - 1);
     }
-    std::string property = loose.size() <= 2 ? std::string(name) : fmt::format("sc:{}", name);
-    for (const auto& [known, ours] : kProperties) {
-      if (loose == known) property = ours;
-    }
-    Replace(close + 1 - at_, fmt::format("\\{}{{{}}}", negated ? 'P' : 'p', property));
-    return {};
+    return ReplaceByMembers(close + 1 - at_, members, negated, in_class);
   }
 
   // \uHHHH, \x{H...} and \xHH; the last means a raw byte to Oniguruma, so only ASCII agrees.
   Status CodePoint() {
-    std::size_t digits = 2;
-    std::size_t end = 0;
-    if (Peek(1) == 'u') {
-      end = at_ + 6;
-    } else if (Peek(2) == '{') {
-      digits = 3;
-      end = at_ + 3;
-      while (end < in_.size() && IsHex(in_[end]))
-        ++end;
-    } else {
-      if (Peek(2) > '7') return Refuse("\\x with a byte of 0x80 or above");
-      end = at_ + 4;
-    }
-    const std::string_view hex = in_.substr(at_, end - at_).substr(digits);
-    if (end > in_.size() || hex.empty() || hex.size() > 6) return Refuse("this \\x or \\u");
-    for (const char c : hex) {
-      if (!IsHex(c)) return Refuse("this \\x or \\u");
-    }
-    if (digits == 3 && (end >= in_.size() || in_[end++] != '}'))
-      return Refuse("\\x{ without its }");
-    Replace(end - at_, fmt::format("\\x{{{}}}", hex));
-    return {};
+    const bool braces = Peek(1) == 'x' && Peek(2) == '{';
+    const std::size_t begin = at_ + (braces ? 3 : 2);
+    std::size_t end = begin;
+    const std::size_t most = Peek(1) == 'u' ? 4 : braces ? 6 : 2;
+    while (end < in_.size() && end - begin < most && IsHex(in_[end]))
+      ++end;
+    const std::string_view hex = in_.substr(begin, end - begin);
+    const bool whole =
+        braces ? !hex.empty() && end < in_.size() && in_[end] == '}' : hex.size() == most;
+    if (!whole) return Refuse("this \\x or \\u");
+    if (most == 2 && hex[0] > '7') return Refuse("\\x with a byte of 0x80 or above");
+    return Replace(end + (braces ? 1 : 0) - at_, fmt::format("\\x{{{}}}", hex));
   }
 
   Status CharacterClass() {
-    Copy(Peek(1) == '^' ? 2 : 1);
+    AHA_TRY(Copy(Peek(1) == '^' ? 2 : 1));
     if (Peek(0) == ']') return Refuse("a class that starts with ]");
     while (at_ < in_.size() && in_[at_] != ']') {
       if (in_[at_] == '[') return Refuse("a class inside a class");
       if (in_[at_] == '&' && Peek(1) == '&') return Refuse("&& inside a class");
-      if (in_[at_] == '\\') {
-        AHA_TRY(Escape(true));
-      } else {
-        Copy(1);
-      }
+      AHA_TRY(in_[at_] == '\\' ? Escape(true) : Copy(1));
     }
     if (at_ >= in_.size()) return Refuse("a class without its ]");
-    Copy(1);
-    return {};
+    return Copy(1);
   }
 
-  Status Group() {
+  Status Open() {
+    groups_.push_back(out_.size());
     if (Peek(1) == '*') return Refuse("(*");
-    if (Peek(1) != '?') {
-      Copy(1);
-      return {};
-    }
+    if (Peek(1) != '?') return Copy(1);
     for (const std::string_view opener :
          {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!", "(?i:", "(?-i:"}) {
-      if (in_.substr(at_).substr(0, opener.size()) == opener) {
-        Copy(opener.size());
-        return {};
-      }
+      if (in_.substr(at_).starts_with(opener)) return Copy(opener.size());
     }
     // Further in, the two engines give (?i) another reach over the alternatives that follow.
-    if (at_ == 0 && in_.substr(0, 4) == "(?i)") {
-      Copy(4);
-      return {};
+    if (at_ == 0 && in_.starts_with("(?i)")) {
+      groups_.pop_back();
+      return Copy(4);
     }
-    return Refuse(fmt::format("the group {}", in_.substr(at_, 4)));
+    return Refuse("this kind of group");
+  }
+
+  Status Close() {
+    if (groups_.empty()) return Refuse("a ) without its (");
+    atom_ = groups_.back();
+    groups_.pop_back();
+    return Copy(1);
   }
 
   // {n}, {n,}, {n,m}; any other brace is a plain character.
@@ -249,24 +282,30 @@ class Translator {
       ++end;
     const bool has_low = end > at_ + 1;
     const bool comma = end < in_.size() && in_[end] == ',';
+    const std::size_t high = end + 1;
     if (comma) ++end;
-    while (end < in_.size() && IsDigit(in_[end]))
+    while (comma && end < in_.size() && IsDigit(in_[end]))
       ++end;
-    const bool closed = end < in_.size() && in_[end] == '}';
-    if (!closed || (!has_low && !comma) || (!has_low && in_[end - 1] == ',')) {
-      Replace(1, "\\{");
-      return {};
+    const bool has_high = comma && end > high;
+    if (end >= in_.size() || in_[end] != '}' || (!has_low && !has_high)) {
+      atom_ = out_.size();
+      return Replace(1, "\\{");
     }
     if (!has_low) return Refuse("{,n}");
-    Copy(end + 1 - at_);
-    if (Peek(0) == '+') Replace(1, "{1,}");
+    AHA_TRY(Copy(end + 1 - at_));
     if (Peek(0) == '?' && !comma) return Refuse("{n}?");
+    if (Peek(0) == '+') {  // possessive to PCRE2, a repetition of the repetition to Oniguruma
+      out_.insert(atom_, "(?:");
+      return Replace(1, ")+");
+    }
     return {};
   }
 
   std::string_view in_;
   std::size_t at_ = 0;
   std::string out_;
+  std::size_t atom_ = 0;  // where in out_ the last thing starts that a quantifier can repeat
+  std::vector<std::size_t> groups_;  // where in out_ the open groups start
 };
 
 }  // namespace

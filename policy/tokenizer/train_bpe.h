@@ -22,9 +22,9 @@ struct AddedTokenSpec {
 };
 
 struct TrainOptions {
-  std::int32_t vocab_size = 1000;            ///< added tokens, 256 bytes and merges together
-  std::vector<AddedTokenSpec> added_tokens;  ///< take the ids from 0 on, in this order
-  std::string pattern{kWordPattern};         ///< cuts texts into pieces, inside which BPE merges
+  std::int32_t vocab_size = 1000;              ///< added tokens, 256 bytes and merges together
+  std::vector<AddedTokenSpec> added_tokens{};  ///< take the ids from 0 on, in this order
+  std::string pattern{kWordPattern};           ///< cuts texts into pieces, inside which BPE merges
 };
 
 /// The text of a tokenizer.json: added tokens first, then the 256 bytes (in the order of their
