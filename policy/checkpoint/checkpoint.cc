@@ -17,15 +17,15 @@ namespace aha::policy {
 namespace fs = std::filesystem;
 namespace {
 
-std::optional<at::ScalarType> ScalarTypeOf(SafetensorsType type) {
+std::optional<at::ScalarType> ScalarTypeOf(SafetensorsDtype type) {
   switch (type) {
-    case SafetensorsType::kF32:
+    case SafetensorsDtype::kF32:
       return at::kFloat;
-    case SafetensorsType::kBF16:
+    case SafetensorsDtype::kBF16:
       return at::kBFloat16;
-    case SafetensorsType::kF16:
+    case SafetensorsDtype::kF16:
       return at::kHalf;
-    case SafetensorsType::kI64:
+    case SafetensorsDtype::kI64:
       return at::kLong;
     default:
       return {};
@@ -33,14 +33,14 @@ std::optional<at::ScalarType> ScalarTypeOf(SafetensorsType type) {
 }
 
 // A tensor over the file's mapped bytes; valid while the file is open.
-at::Tensor Borrow(const SafetensorsTensor& tensor, at::ScalarType type) {
+at::Tensor Borrow(const TensorView& tensor, at::ScalarType type) {
   return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape, at::TensorOptions(type));
 }
 
 TensorView ViewOf(const std::string& name, const at::Tensor& value) {
-  SafetensorsType type = SafetensorsType::kF32;
-  if (value.scalar_type() == at::kBFloat16) type = SafetensorsType::kBF16;
-  if (value.scalar_type() == at::kLong) type = SafetensorsType::kI64;
+  SafetensorsDtype type = SafetensorsDtype::kF32;
+  if (value.scalar_type() == at::kBFloat16) type = SafetensorsDtype::kBF16;
+  if (value.scalar_type() == at::kLong) type = SafetensorsDtype::kI64;
   return {name, type, value.sizes().vec(),
           std::span(static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes())};
 }
@@ -55,8 +55,8 @@ bool Ignorable(const PolicyConfig& config, const std::string& name) {
   return config.tie_word_embeddings && name == "lm_head.weight";
 }
 
-Status Fill(const NamedTensor& slot, const SafetensorsTensor& stored, const fs::path& file) {
-  const auto type = ScalarTypeOf(stored.type);
+Status Fill(const NamedTensor& slot, const TensorView& stored, const fs::path& file) {
+  const auto type = ScalarTypeOf(stored.dtype);
   if (!type || *type == at::kLong) {
     return Fail(Code::kCorrupt, "{}: tensor {} has a number type that weights cannot have", file.string(), slot.name);
   }
@@ -85,7 +85,7 @@ Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) 
   std::set<std::string> found;
   for (const fs::path& shard : shards) {
     AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(shard));
-    for (const SafetensorsTensor& tensor : file.tensors()) {
+    for (const TensorView& tensor : file.tensors()) {
       const auto slot = wanted.find(tensor.name);
       if (slot == wanted.end()) {
         if (Ignorable(config, tensor.name)) continue;
@@ -124,8 +124,8 @@ Status SaveTensors(const std::vector<NamedTensor>& tensors, const fs::path& file
 Result<std::vector<NamedTensor>> LoadTensors(const fs::path& path) {
   AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
   std::vector<NamedTensor> tensors;
-  for (const SafetensorsTensor& tensor : file.tensors()) {
-    const auto type = ScalarTypeOf(tensor.type);
+  for (const TensorView& tensor : file.tensors()) {
+    const auto type = ScalarTypeOf(tensor.dtype);
     if (!type) return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(), tensor.name);
     tensors.push_back({tensor.name, Borrow(tensor, *type).clone()});
   }
