@@ -101,7 +101,7 @@ Status ToCache(const Measured& m, const std::string& key, const std::filesystem:
 
 }  // namespace
 
-Result<Measured> Measure(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
+Result<Measured> MeasureStage(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
                          const rewards::Registry& registry, const std::filesystem::path& cache) {
   AHA_ASSIGN(const std::string weights, policy::WeightsHash(checkpoint));
   const std::string key = PlanKey(plan, weights);

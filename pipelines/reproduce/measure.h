@@ -40,7 +40,7 @@ struct MeasurePlan {
 
 /// Measures `checkpoint` on the same problems as every other one. What was measured before, of the
 /// same weights with the same plan, is read from `cache` (a JSON file, written whole).
-Result<Measured> Measure(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
+Result<Measured> MeasureStage(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
                          const rewards::Registry& registry, const std::filesystem::path& cache);
 
 }  // namespace aha::pipelines

@@ -1,0 +1,225 @@
+#include "pipelines/reproduce/reproduce.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/whole_file.h"
+#include "pipelines/model/model_folder.h"
+#include "pipelines/recipes/recipe.h"
+#include "pipelines/recipes/resolve.h"
+#include "pipelines/reproduce/claims.h"
+#include "pipelines/reproduce/curves.h"
+#include "pipelines/reproduce/measure.h"
+#include "pipelines/stages/run_recipe.h"
+
+namespace aha::pipelines {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kStageOrder = {"base", "r1-zero", "dev1", "dev2", "dev3", "r1"};
+
+std::string CpuName() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+std::uint64_t PeakBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string Provenance(const std::string& stage, const fs::path& folder, std::uint64_t seed) {
+  const auto text = ReadFile(folder / "data" / "provenance.json");
+  if (!text) return {};
+  const nlohmann::ordered_json counts = nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  std::string sentence = fmt::format("{}, seed {}:", stage, seed);
+  for (const auto& [language, tally] : counts.items()) {
+    sentence += fmt::format(" {}: {} of {} prompts answered by the policy;", language, tally.value("answered_by_policy", 0), tally.value("prompts", 0));
+    for (const auto& [source, count] : tally.at("examples").items()) sentence += fmt::format(" {} examples from {}.", count.get<int>(), source);
+  }
+  return sentence;
+}
+
+// One reproduction while it runs.
+class Reproducer {
+ public:
+  explicit Reproducer(const ReproduceOptions& options) : options_(options), threads_(WorkThreads(options.threads)) {}
+
+  Result<Reproduction> Run() {
+    const auto start = std::chrono::steady_clock::now();
+    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) AHA_TRY(RunSeed(seed));
+    Reproduction out;
+    out.run = options_.out;
+    for (const std::string& name : kStageOrder) {
+      if (measured_.contains(name)) out.rows.push_back(RowOf(name, measured_.at(name)));
+    }
+    out.claims = JudgeClaims(measured_);
+    out.report = options_.out / "report.html";
+    AHA_TRY(WriteWholeFile(out.report, RenderReport(MakeReport(out))));
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return out;
+  }
+
+ private:
+  Result<LoadedRecipe> Load(const std::string& name, std::uint64_t seed) const {
+    AHA_ASSIGN(const fs::path file, ShippedRecipe(name));
+    std::vector<std::string> overrides = {fmt::format("seed={}", seed), fmt::format("threads={}", threads_)};
+    overrides.insert(overrides.end(), options_.set.begin(), options_.set.end());
+    return LoadRecipe(file, overrides);
+  }
+
+  Status RunSeed(std::uint64_t seed) {
+    const fs::path folder = options_.out / fmt::format("seed-{}", seed);
+    AHA_ASSIGN(RunDirectory run, RunDirectory::Open(folder));
+    std::vector<std::string> recipes = {"r1-zero", "r1"};
+    if (options_.what != "all") recipes = {options_.what};
+    std::map<std::string, fs::path> checkpoints;
+    for (const std::string& name : recipes) {
+      AHA_ASSIGN(const LoadedRecipe loaded, Load(name, seed));
+      AHA_ASSIGN(const Rewards rewards, LoadRewards(loaded, {}));
+      AHA_ASSIGN(const std::vector<StageOutcome> outcomes, RunRecipe(loaded, run, rewards));
+      AHA_ASSIGN(checkpoints["base"], FindModel(loaded.recipe.model(), loaded.folder));
+      for (const StageOutcome& outcome : outcomes) {
+        checkpoints[outcome.name] = outcome.report.checkpoint;
+        seconds_[{seed, outcome.name}] = outcome.seconds;
+      }
+      texts_[name] = ResolvedText(loaded.recipe);
+    }
+    for (const char* stage : {"cold-start", "rejection"}) {
+      const std::string sentence = Provenance(stage, run.StageFolder(stage), seed);
+      if (!sentence.empty()) provenance_.push_back(sentence);
+    }
+    AddCurves(run, checkpoints);
+    return MeasureSeed(seed, run, checkpoints);
+  }
+
+  Status MeasureSeed(std::uint64_t seed, const RunDirectory& run, const std::map<std::string, fs::path>& checkpoints) {
+    MeasurePlan plan;
+    plan.threads = threads_;
+    plan.seed = seed;
+    const rewards::Registry registry = rewards::Registry::BuiltIns();
+    for (const std::string& name : kStageOrder) {
+      if (!checkpoints.contains(name)) continue;
+      const fs::path cache = run.path() / "measured" / (name + ".json");
+      AHA_ASSIGN(Measured measured, MeasureStage(name, checkpoints.at(name), plan, registry, cache));
+      measured_[name].push_back(std::move(measured));
+    }
+    return {};
+  }
+
+  void AddCurves(const RunDirectory& run, const std::map<std::string, fs::path>& checkpoints) {
+    if (checkpoints.contains("r1-zero")) curves_.push_back({run.StageFolder("r1-zero"), "R1-Zero", 0});
+    if (checkpoints.contains("r1")) {
+      curves_.push_back({run.StageFolder("dev2"), "R1 · RL 1", 0});
+      curves_.push_back({run.StageFolder("r1"), "R1 · RL 2", static_cast<double>(CountSteps(run.StageFolder("dev2")))});
+    }
+  }
+
+  std::vector<Transcript> Transcripts() const {
+    std::vector<Transcript> transcripts;
+    for (const std::string& name : kStageOrder) {
+      if (!measured_.contains(name)) continue;
+      const std::vector<SampleView>& samples = measured_.at(name).front().samples;
+      if (transcripts.size() < samples.size()) transcripts.resize(samples.size());
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        const SampleView& s = samples[i];
+        transcripts[i].question = s.question;
+        transcripts[i].reference = s.reference;
+        transcripts[i].language = s.language;
+        Attempt attempt;
+        attempt.stage = name;
+        attempt.text = s.text;
+        if (s.failure.empty()) attempt.score = s.score;
+        attempt.failure = s.failure;
+        attempt.well_formed = s.well_formed;
+        attempt.language_consistency = s.language_share;
+        transcripts[i].attempts.push_back(std::move(attempt));
+      }
+    }
+    return transcripts;
+  }
+
+  Report MakeReport(const Reproduction& out) const {
+    Report report;
+    report.title = "R1-Zero and R1 on the embedded world";
+    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) report.seeds.push_back(seed);
+    report.machine = {CpuName(), KernelTarget(), threads_};
+    report.version = AHA_VERSION;
+    report.numerics_version = std::to_string(kNumericsVersion);
+    std::vector<std::string> order;
+    std::map<std::string, double> sums;
+    for (const auto& [key, seconds] : seconds_) {
+      if (!sums.contains(key.second)) order.push_back(key.second);
+      sums[key.second] += seconds;
+    }
+    for (const std::string& stage : order) report.times.push_back({stage, sums.at(stage)});
+    report.peak_memory_bytes = PeakBytes();
+    report.claims = out.claims;
+    report.stages = out.rows;
+    report.charts = LearningCurves(curves_);
+    report.transcripts = Transcripts();
+    report.provenance = provenance_;
+    for (const auto& [name, text] : texts_) report.recipes.push_back({name, text});
+    return report;
+  }
+
+  const ReproduceOptions& options_;
+  int threads_;
+  std::map<std::string, MeasuredBySeed> measured_;
+  std::map<std::pair<std::uint64_t, std::string>, double> seconds_;
+  std::map<std::string, std::string> texts_;
+  std::vector<std::string> provenance_;
+  std::vector<CurveSource> curves_;
+};
+
+}  // namespace
+
+Result<fs::path> ShippedRecipe(const std::string& name) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  for (const fs::path& folder : {program.parent_path() / ".." / "share" / "aha" / "recipes", fs::path(AHA_SHARE_DIR) / "recipes"}) {
+    const fs::path file = folder / (name + ".textproto");
+    if (fs::exists(file, error)) return fs::weakly_canonical(file);
+  }
+  return Fail(Code::kNotFound, "no recipe {} ships with this program (looked in share/aha/recipes and {})", name,
+              (fs::path(AHA_SHARE_DIR) / "recipes").string());
+}
+
+Result<Reproduction> Reproduce(const ReproduceOptions& options) { return Reproducer(options).Run(); }
+
+Result<fs::path> WriteReport(const fs::path& run) {
+  AHA_ASSIGN(const std::string text, ReadFile(run / "recipe.textproto"));
+  AHA_ASSIGN(const LoadedRecipe loaded, ParseRecipe(text, (run / "recipe.textproto").string(), run, {}));
+  Report report;
+  report.title = loaded.recipe.name();
+  report.seeds = {loaded.recipe.seed()};
+  report.machine = {CpuName(), KernelTarget(), WorkThreads(loaded.recipe.threads())};
+  report.version = AHA_VERSION;
+  report.numerics_version = std::to_string(kNumericsVersion);
+  std::vector<CurveSource> curves;
+  double steps = 0;
+  for (const proto::Stage& stage : loaded.recipe.stage()) {
+    if (!stage.has_rl()) continue;
+    curves.push_back({run / stage.name(), stage.name(), stage.init() == "model" ? 0 : steps});
+    steps = curves.back().first_step + static_cast<double>(CountSteps(run / stage.name()));
+  }
+  report.charts = LearningCurves(curves);
+  report.recipes = {{loaded.recipe.name(), text}};
+  AHA_TRY(WriteWholeFile(run / "report.html", RenderReport(report)));
+  return run / "report.html";
+}
+
+}  // namespace aha::pipelines
