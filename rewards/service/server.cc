@@ -1,6 +1,7 @@
 #include "rewards/service/server.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <thread>
@@ -9,6 +10,7 @@
 
 #include <zmq_addon.hpp>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "rewards/service/endpoint.h"
 #include "rewards/service/replies.h"
@@ -271,8 +273,7 @@ class Service::Loop {
 
 namespace {
 
-Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
-  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
+Status BindOnce(zmq::socket_t* socket, const std::string& endpoint) {
   AHA_TRY(CheckIpcIsFree(endpoint));
   try {
     socket->set(zmq::sockopt::ipv6, endpoint.starts_with("tcp://["));
@@ -281,6 +282,20 @@ Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
     return Fail(e.num() == EADDRINUSE ? Code::kBusy : Code::kInvalidArgument,
                 "{}: cannot be bound: {}", endpoint, e.what());
   }
+  return {};
+}
+
+// ZeroMQ closes listeners in the background: an endpoint that a service has just left may still be
+// taken for a moment.
+Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
+  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
+  const Deadline freed = Deadline::After(std::chrono::milliseconds(300));
+  Status bound = BindOnce(socket, endpoint);
+  while (!bound && bound.error().code == Code::kBusy && !freed.passed()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    bound = BindOnce(socket, endpoint);
+  }
+  AHA_TRY(bound);
   return socket->get(zmq::sockopt::last_endpoint);
 }
 
