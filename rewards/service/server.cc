@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "rewards/service/endpoint.h"
 #include "rewards/service/replies.h"
+#include "rewards/service/socket.h"
 #include "rewards/service/work.h"
 
 namespace aha::rewards {
@@ -70,9 +71,14 @@ class Service::Loop {
 
   void Start() {
     thread_ = std::thread([this] {
-      if (auto ran = Guard("reward service", [this] { Run(); }); !ran) {
-        spdlog::error("{}", ran.error().message);
+      // A message that runs out of memory must not end the service.
+      while (!stopping_) {
+        if (auto ran = Guard("reward service", [this] { Round(); }); !ran) {
+          spdlog::error("{}", ran.error().message);
+        }
       }
+      while (!open_.empty())
+        Refuse(open_.begin()->first, "the service is stopping");
       socket_.close();
     });
   }
@@ -92,26 +98,21 @@ class Service::Loop {
   }
 
  private:
-  void Run() {
-    while (!stopping_) {
-      std::array<zmq::pollitem_t, 2> items = {
-          zmq::pollitem_t{socket_.handle(), 0, ZMQ_POLLIN, 0},
-          zmq::pollitem_t{nullptr, pool_->wake_fd(), ZMQ_POLLIN, 0}};
-      zmq::poll(items.data(), items.size(), NextWait());
-      for (const auto& job : pool_->TakeFinished())
-        Reply(job->request().request_id());
-      CloseOverdue();
-      // Bounded, so that a flood of messages cannot keep replies from going out.
-      for (int i = 0; i < 64 && !stopping_; ++i) {
-        Frames frames;
-        if (!zmq::recv_multipart(socket_, std::back_inserter(frames), zmq::recv_flags::dontwait)) {
-          break;
-        }
-        Handle(frames);
-      }
+  void Round() {
+    std::array<zmq::pollitem_t, 2> items = {
+        zmq::pollitem_t{socket_.handle(), 0, ZMQ_POLLIN, 0},
+        zmq::pollitem_t{nullptr, pool_->wake_fd(), ZMQ_POLLIN, 0}};
+    Poll(items, NextWait());
+    for (const auto& job : pool_->TakeFinished())
+      Reply(job->request().request_id());
+    CloseOverdue();
+    // Bounded, so that a flood of messages cannot keep replies from going out.
+    for (int i = 0; i < 64 && !stopping_; ++i) {
+      Frames frames;
+      if (!zmq::recv_multipart(socket_, std::back_inserter(frames), zmq::recv_flags::dontwait))
+        return;
+      Handle(frames);
     }
-    while (!open_.empty())
-      Refuse(open_.begin()->first, "the service is stopping");
   }
 
   [[nodiscard]] std::chrono::milliseconds NextWait() const {
@@ -318,6 +319,7 @@ Result<std::unique_ptr<Service>> Service::Start(zmq::context_t& context,
     for (auto& endpoint : options.endpoints) {
       AHA_ASSIGN(endpoint, Bind(&socket, endpoint));
     }
+    const SignalsBlocked blocked;
     AHA_ASSIGN(auto pool, ScoringPool::Start(registry, options.threads));
     auto loop = std::make_unique<Loop>(std::move(socket), std::move(pool), std::move(options));
     loop->Start();
