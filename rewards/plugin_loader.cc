@@ -31,16 +31,20 @@ std::string_view UpToNul(const char (&text)[N]) {
   return {text, static_cast<std::size_t>(std::find(text, text + N, '\0') - text)};
 }
 
-Result<ConfigValue> DefaultOf(const std::string& file, const aha_reward_key& key) {
+Status ReadDefault(const std::string& file, const aha_reward_key& key, ConfigValue* value) {
   switch (key.type) {
     case AHA_REWARD_BOOL:
-      return ConfigValue(key.default_value.integer != 0);
+      value->emplace<bool>(key.default_value.integer != 0);
+      return {};
     case AHA_REWARD_INTEGER:
-      return ConfigValue(key.default_value.integer);
+      value->emplace<std::int64_t>(key.default_value.integer);
+      return {};
     case AHA_REWARD_NUMBER:
-      return ConfigValue(key.default_value.number);
+      value->emplace<double>(key.default_value.number);
+      return {};
     case AHA_REWARD_TEXT:
-      return ConfigValue(Copy(key.default_value.text));
+      value->emplace<std::string>(Copy(key.default_value.text));
+      return {};
     default:
       return Fail(Code::kInvalidArgument, "{}: config key '{}' has the unknown type {}", file,
                   Copy(key.name), key.type);
@@ -156,9 +160,10 @@ Result<Plugin> LoadPlugin(const std::filesystem::path& file) {
                  .file = path,
                  .sha256 = std::move(sha256)};
   for (const auto& key : std::span(info->keys, info->key_count)) {
-    AHA_ASSIGN(auto value, DefaultOf(path, key));
-    plugin.info.keys.push_back(
-        {.name = Copy(key.name), .doc = ToValidUtf8(Copy(key.doc)), .default_value = value});
+    auto& added = plugin.info.keys.emplace_back();
+    added.name = Copy(key.name);
+    added.doc = ToValidUtf8(Copy(key.doc));
+    AHA_TRY(ReadDefault(path, key, &added.default_value));
   }
   AHA_TRY(ParseConfig(path, plugin.info.keys, ""));
   plugin.factory = [info, keys = plugin.info.keys](const Config& config) {

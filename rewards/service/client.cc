@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "rewards/reward.h"
 #include "rewards/service/endpoint.h"
+#include "rewards/service/socket.h"
 #include "rewards/text.h"
 
 namespace aha::rewards {
@@ -158,7 +159,7 @@ class Client::Call {
   static bool Send(Peer* peer, const proto::Envelope& envelope) {
     zmq::message_t message(envelope.ByteSizeLong());
     if (!envelope.SerializeToArray(message.data(), static_cast<int>(message.size()))) return false;
-    return peer->socket.send(message, zmq::send_flags::dontwait).has_value();
+    return TrySend(peer->socket, message);
   }
 
   void Ping() {
@@ -235,13 +236,13 @@ class Client::Call {
     for (auto& peer : peers_)
       items.push_back({peer.socket.handle(), 0, ZMQ_POLLIN, 0});
     // Short while an endpoint is unheard: a connection that comes up makes no event here.
-    zmq::poll(items, std::min(deadline_.left(), AllAlive() ? kLongestPoll : milliseconds(10)));
+    Poll(items, std::min(deadline_.left(), AllAlive() ? kLongestPoll : milliseconds(10)));
   }
 
   Status Receive(std::size_t index) {
     Peer& peer = peers_[index];
     zmq::message_t message;
-    while (peer.socket.recv(message, zmq::recv_flags::dontwait)) {
+    while (TryReceive(peer.socket, message)) {
       proto::Envelope envelope;
       if (message.more() || !ParseEnvelope(message.data(), message.size(), &envelope)) {
         spdlog::warn("reward endpoint {}: sent {} bytes that are no Envelope", peer.endpoint,

@@ -1,6 +1,7 @@
 #include "rewards/service/server.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <thread>
@@ -9,9 +10,11 @@
 
 #include <zmq_addon.hpp>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "rewards/service/endpoint.h"
 #include "rewards/service/replies.h"
+#include "rewards/service/socket.h"
 #include "rewards/service/work.h"
 
 namespace aha::rewards {
@@ -68,9 +71,14 @@ class Service::Loop {
 
   void Start() {
     thread_ = std::thread([this] {
-      if (auto ran = Guard("reward service", [this] { Run(); }); !ran) {
-        spdlog::error("{}", ran.error().message);
+      // A message that runs out of memory must not end the service.
+      while (!stopping_) {
+        if (auto ran = Guard("reward service", [this] { Round(); }); !ran) {
+          spdlog::error("{}", ran.error().message);
+        }
       }
+      while (!open_.empty())
+        Refuse(open_.begin()->first, "the service is stopping");
       socket_.close();
     });
   }
@@ -90,26 +98,21 @@ class Service::Loop {
   }
 
  private:
-  void Run() {
-    while (!stopping_) {
-      std::array<zmq::pollitem_t, 2> items = {
-          zmq::pollitem_t{socket_.handle(), 0, ZMQ_POLLIN, 0},
-          zmq::pollitem_t{nullptr, pool_->wake_fd(), ZMQ_POLLIN, 0}};
-      zmq::poll(items.data(), items.size(), NextWait());
-      for (const auto& job : pool_->TakeFinished())
-        Reply(job->request().request_id());
-      CloseOverdue();
-      // Bounded, so that a flood of messages cannot keep replies from going out.
-      for (int i = 0; i < 64 && !stopping_; ++i) {
-        Frames frames;
-        if (!zmq::recv_multipart(socket_, std::back_inserter(frames), zmq::recv_flags::dontwait)) {
-          break;
-        }
-        Handle(frames);
-      }
+  void Round() {
+    std::array<zmq::pollitem_t, 2> items = {
+        zmq::pollitem_t{socket_.handle(), 0, ZMQ_POLLIN, 0},
+        zmq::pollitem_t{nullptr, pool_->wake_fd(), ZMQ_POLLIN, 0}};
+    Poll(items, NextWait());
+    for (const auto& job : pool_->TakeFinished())
+      Reply(job->request().request_id());
+    CloseOverdue();
+    // Bounded, so that a flood of messages cannot keep replies from going out.
+    for (int i = 0; i < 64 && !stopping_; ++i) {
+      Frames frames;
+      if (!zmq::recv_multipart(socket_, std::back_inserter(frames), zmq::recv_flags::dontwait))
+        return;
+      Handle(frames);
     }
-    while (!open_.empty())
-      Refuse(open_.begin()->first, "the service is stopping");
   }
 
   [[nodiscard]] std::chrono::milliseconds NextWait() const {
@@ -271,8 +274,7 @@ class Service::Loop {
 
 namespace {
 
-Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
-  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
+Status BindOnce(zmq::socket_t* socket, const std::string& endpoint) {
   AHA_TRY(CheckIpcIsFree(endpoint));
   try {
     socket->set(zmq::sockopt::ipv6, endpoint.starts_with("tcp://["));
@@ -281,6 +283,20 @@ Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
     return Fail(e.num() == EADDRINUSE ? Code::kBusy : Code::kInvalidArgument,
                 "{}: cannot be bound: {}", endpoint, e.what());
   }
+  return {};
+}
+
+// ZeroMQ closes listeners in the background: an endpoint that a service has just left may still be
+// taken for a moment.
+Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
+  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
+  const Deadline freed = Deadline::After(std::chrono::milliseconds(300));
+  Status bound = BindOnce(socket, endpoint);
+  while (!bound && bound.error().code == Code::kBusy && !freed.passed()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    bound = BindOnce(socket, endpoint);
+  }
+  AHA_TRY(bound);
   return socket->get(zmq::sockopt::last_endpoint);
 }
 
@@ -303,6 +319,7 @@ Result<std::unique_ptr<Service>> Service::Start(zmq::context_t& context,
     for (auto& endpoint : options.endpoints) {
       AHA_ASSIGN(endpoint, Bind(&socket, endpoint));
     }
+    const SignalsBlocked blocked;
     AHA_ASSIGN(auto pool, ScoringPool::Start(registry, options.threads));
     auto loop = std::make_unique<Loop>(std::move(socket), std::move(pool), std::move(options));
     loop->Start();

@@ -86,6 +86,16 @@ proto::ItemOutcome ScoreItem(const Job& job, int index, RewardCache* cache) {
   return out;
 }
 
+// For what escapes even ScoreSafely: no memory left, for one.
+proto::ItemOutcome Crashed(const Job& job, int index, const std::string& what) {
+  proto::ItemOutcome out;
+  out.set_id(job.request().items(index).id());
+  for (int i = 0; i < job.request().rewards_size(); ++i) {
+    *out.add_outcomes() = Failed(proto::Failure::CRASH, what);
+  }
+  return out;
+}
+
 }  // namespace
 
 Job::Job(proto::ScoreRequest request, Deadline deadline, std::chrono::milliseconds budget)
@@ -198,8 +208,10 @@ ScoringPool::~ScoringPool() {
 void ScoringPool::Work(const std::shared_ptr<State>& state, const std::shared_ptr<Worker>& self) {
   while (const auto unit = state->Take()) {
     unit->job->Begin(unit->item);
-    auto outcome = ScoreItem(*unit->job, unit->item, &state->cache);
-    if (!unit->job->Finish(unit->item, std::move(outcome))) continue;
+    auto scored =
+        Guard("scoring an item", [&] { return ScoreItem(*unit->job, unit->item, &state->cache); });
+    if (!scored) scored = Crashed(*unit->job, unit->item, scored.error().message);
+    if (!unit->job->Finish(unit->item, *std::move(scored))) continue;
     {
       const std::lock_guard lock(state->mutex);
       state->finished.push_back(unit->job);

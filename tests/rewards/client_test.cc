@@ -1,7 +1,10 @@
 #include "rewards/service/client.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
 #include <set>
 #include <string>
@@ -260,6 +263,34 @@ TEST_F(ClientTest, RefusesEndpointsBeyondThisMachine) {
     EXPECT_FALSE(Client::Connect(context(), {endpoint}).has_value()) << endpoint;
   }
   EXPECT_FALSE(Client::Connect(context(), {}).has_value());
+}
+
+TEST_F(ClientTest, SignalsDoNotDisturbIt) {
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) {};
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
+  const auto service = Start({"inproc://a"});
+  const auto client = Connect({"inproc://a"});
+  std::atomic<bool> stop = false;
+  const pthread_t self = pthread_self();
+  std::thread pest([&] {
+    while (!stop) {
+      pthread_kill(self, SIGUSR1);
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  });
+  auto open = std::async(std::launch::async, [&] {
+    std::this_thread::sleep_for(milliseconds(100));
+    OpenGate();
+  });
+  const auto out = client->Score(Specs({"gate"}), Items(5, "a"), In(5000));
+  stop = true;
+  pest.join();
+  sigaction(SIGUSR1, &before, nullptr);
+  ASSERT_TRUE(out.has_value()) << out.error().message;
+  for (const auto& item : *out)
+    EXPECT_TRUE(item.outcomes(0).has_score());
 }
 
 TEST_F(ClientTest, ServesManyClientsAtOnce) {
