@@ -30,6 +30,7 @@ target_include_directories(aha_flags INTERFACE
                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
                            $<INSTALL_INTERFACE:include>)
 if(AHA_SANITIZE)
+  add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 with sanitizers sees it in std::variant and tl::expected
   add_compile_options(-fsanitize=${AHA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${AHA_SANITIZE})
 endif()
