@@ -1,7 +1,10 @@
 // The `aha` program: parses the command line, runs one command, turns its outcome into an exit code:
 // 0 done, 1 failed, 2 wrong use or recipe.
 
+#include <malloc.h>
+
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "pipelines/commands/command.h"
@@ -18,7 +21,17 @@ void PrintJson(const Json& json) { PrintLine(json.dump(-1, ' ', false, Json::err
 
 namespace {
 
+// Before any kernel runs: oneDNN keeps the code it generates for more shapes than its default of 1024,
+// and freed memory stays with the process, since every step asks for the same sizes again.
+void TuneLibraries() {
+  ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384", /*overwrite=*/0);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  ::mallopt(M_TOP_PAD, 64 << 20);
+}
+
 int Main(int argc, char** argv) {
+  TuneLibraries();
   CLI::App app("Post-trains language models the way DeepSeek-R1 was made.", "aha");
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", fmt::format("aha {}, numerics {}, kernels {}", AHA_VERSION, kNumericsVersion, KernelTarget()));

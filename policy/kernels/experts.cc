@@ -54,7 +54,8 @@ Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Ten
 }
 
 at::Tensor RunExpert(const at::Tensor& x_TH, const ExpertWeights& weights) {
-  return Linear(SwiGlu(Linear(x_TH, weights.gate), Linear(x_TH, weights.up)), weights.down);
+  const at::Tensor padded = PadRows(x_TH);
+  return Linear(SwiGlu(Linear(padded, weights.gate), Linear(padded, weights.up)), weights.down).narrow(0, 0, x_TH.size(0));
 }
 
 at::Tensor RunRoutedExperts(const at::Tensor& x_TH, const Routing& routing, const std::vector<ExpertWeights>& experts) {

@@ -1,7 +1,11 @@
 #include "policy/kernels/ops.h"
 
+#include <algorithm>
+#include <bit>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
@@ -9,8 +13,20 @@
 
 namespace aha::policy::kernels {
 
+std::int64_t RowBucket(std::int64_t rows) {
+  if (rows <= 16) return 16;
+  const auto octave = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows - 1)));
+  const std::int64_t step = std::max<std::int64_t>(16, octave / 8);
+  return (rows + step - 1) / step * step;
+}
+
+at::Tensor PadRows(const at::Tensor& x_TK) {
+  const std::int64_t missing = RowBucket(x_TK.size(0)) - x_TK.size(0);
+  return missing == 0 ? x_TK : at::constant_pad_nd(x_TK, {0, 0, 0, missing});
+}
+
 at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK) {
-  return at::linear(x_TK, weight_NK.leaf());
+  return at::linear(PadRows(x_TK), weight_NK.leaf()).narrow(0, 0, x_TK.size(0));
 }
 
 at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps) {

@@ -22,6 +22,12 @@ class PackedMatrix {
   at::Tensor leaf_NK_;
 };
 
+/// Row counts that matrix products are run at: the smallest bucket that holds `rows`, eight to an
+/// octave. oneDNN generates code for every shape it meets, which costs more than a small product.
+std::int64_t RowBucket(std::int64_t rows);
+/// `x_TK` with rows of zeros up to RowBucket(T).
+at::Tensor PadRows(const at::Tensor& x_TK);
+
 /// x W^T: [T, K] -> [T, N], in x's number type.
 at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK);
 
