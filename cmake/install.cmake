@@ -59,6 +59,8 @@ install(DIRECTORY ${PROJECT_BINARY_DIR}/proto DESTINATION include
         FILES_MATCHING PATTERN "*.pb.h" PATTERN CMakeFiles EXCLUDE)
 if(TARGET aha)
   install(TARGETS aha RUNTIME DESTINATION bin)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/pipelines/base DESTINATION share/aha OPTIONAL)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/pipelines/recipes DESTINATION share/aha FILES_MATCHING PATTERN "*.textproto")
 endif()
 
 configure_package_config_file(cmake/ahaConfig.cmake.in ${PROJECT_BINARY_DIR}/ahaConfig.cmake

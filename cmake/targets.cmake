@@ -1,3 +1,6 @@
+# Slow headers, parsed once a library: what those that compute with tensors precompile.
+set(AHA_TENSOR_PCH <ATen/core/Tensor.h> <ATen/TensorOperators.h> <fmt/format.h> <tl/expected.hpp>)
+
 # aha_library(NAME SOURCES ... DEPS ... [PCH header ...]): library target aha_NAME of the folder NAME/.
 function(aha_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS;PCH" ${ARGN})

@@ -74,12 +74,32 @@ std::string ResolvedText(const proto::Recipe& recipe) {
   return text;
 }
 
+namespace {
+
+// What decides when and how patiently a stage works, and changes nothing of what it makes.
+void ClearKeysWithoutEffect(proto::Stage& stage) {
+  if (stage.has_pretrain()) stage.mutable_pretrain()->clear_commit_every();
+  if (stage.has_sft()) stage.mutable_sft()->clear_commit_every();
+  if (stage.has_rl()) {
+    stage.mutable_rl()->clear_commit_every();
+    stage.mutable_rl()->clear_reward_timeout_s();
+    stage.mutable_rl()->clear_rollout_timeout_s();
+  }
+  if (stage.has_reject()) {
+    stage.mutable_reject()->clear_reward_timeout_s();
+    stage.mutable_reject()->clear_rollout_timeout_s();
+  }
+}
+
+}  // namespace
+
 Result<std::string> StageHash(const proto::Recipe& recipe, std::string_view stage) {
   const proto::Recipe resolved = Resolved(recipe);
   std::vector<std::string> names;
-  for (const proto::Stage& candidate : resolved.stage()) {
+  for (proto::Stage candidate : resolved.stage()) {
     names.push_back(candidate.name());
     if (candidate.name() != stage) continue;
+    ClearKeysWithoutEffect(candidate);
     // Without maps and unknown fields the wire form has one spelling: keys by number, as set.
     std::string bytes;
     {
@@ -92,7 +112,6 @@ Result<std::string> StageHash(const proto::Recipe& recipe, std::string_view stag
         .AddField("aha stage 1")
         .AddField(bytes)
         .AddField(fmt::format("{}", resolved.seed()))
-        .AddField(fmt::format("{}", resolved.threads()))
         .Hex();
   }
   return Fail(Code::kNotFound, "no stage is named `{}`; {}", stage, Suggestion(stage, names));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -192,6 +193,18 @@ int WorkThreads(std::uint32_t asked) {
   return threads;
 }
 
-std::string KernelTarget() { return at::get_cpu_capability(); }
+std::string KernelTarget() {
+  // oneDNN, under ATen's matrix products, looks further than ATen does.
+  std::string target = at::get_cpu_capability();
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (!line.starts_with("flags")) continue;
+    for (const char* flag : {"avx512f", "avx512_bf16", "amx_bf16"}) {
+      if ((line + " ").find(fmt::format(" {} ", flag)) != std::string::npos) target += fmt::format("+{}", flag);
+    }
+    break;
+  }
+  return target;
+}
 
 }  // namespace aha::pipelines

@@ -44,7 +44,8 @@ Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirec
 /// thread, so that the number of threads changes no bit.
 int WorkThreads(std::uint32_t asked);
 
-/// "avx512", "avx2", "default": what ATen's kernels are dispatched to.
+/// What kernels are dispatched to: ATen's capability and the wider instruction sets that oneDNN uses,
+/// "AVX2+avx512f+avx512_bf16". Part of what fixes the bits.
 std::string KernelTarget();
 
 }  // namespace aha::pipelines

@@ -62,7 +62,7 @@ TEST(ResolvedText, NamesNoModelAndNoInitThatNobodyReads) {
 TEST(StageHash, ChangesWithWhatDeterminesTheStage) {
   const std::string hash = Hash(Sample(), "zero");
   EXPECT_EQ(hash.size(), 64U);
-  for (const char* change : {"seed=2", "threads=1", "zero.steps=61", "zero.init=model",
+  for (const char* change : {"seed=2", "zero.steps=61", "zero.init=model",
                              "zero.optimizer.beta1=0.8", "zero.reward[0].weight=2"}) {
     EXPECT_NE(Hash(Sample({change}), "zero"), hash) << change;
   }
@@ -71,7 +71,7 @@ TEST(StageHash, ChangesWithWhatDeterminesTheStage) {
 TEST(StageHash, IgnoresSiblingsNamesAndEndpoints) {
   const std::string hash = Hash(Sample(), "zero");
   for (const char* change :
-       {"cold.epochs=3", "cold-data.samples=9", "name=other", "reward_endpoint=tcp://127.0.0.1:1",
+       {"cold.epochs=3", "cold-data.samples=9", "name=other", "threads=1", "zero.commit_every=7", "reward_endpoint=tcp://127.0.0.1:1",
         "rollout_endpoint=ipc:///tmp/x", "plugin=a.so"}) {
     EXPECT_EQ(Hash(Sample({change}), "zero"), hash) << change;
   }
