@@ -44,6 +44,7 @@ int Main(int argc, char** argv) {
   AddRecipeCommands(app, action);
   AddModelCommands(app, action);
   AddRewardCommands(app, action);
+  AddRolloutCommand(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -21,6 +21,7 @@ using Action = std::function<Status()>;
 void AddRecipeCommands(CLI::App& app, Action& action);
 void AddModelCommands(CLI::App& app, Action& action);
 void AddRewardCommands(CLI::App& app, Action& action);
+void AddRolloutCommand(CLI::App& app, Action& action);
 void AddReproduceCommands(CLI::App& app, Action& action);
 
 /// One line of JSON on standard output; NaN becomes null, bytes that are no UTF-8 U+FFFD.

@@ -78,7 +78,7 @@ class RejectStage {
                                                                  io_.stage->name(), io_.recipe_folder));
     AHA_ASSIGN(const std::unique_ptr<Scorer> scorer,
                Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
-    const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id, io_.threads);
+    AHA_ASSIGN(const std::unique_ptr<Sampler> sampler, MakeSampler(io_, model, std::chrono::seconds(recipe_.rollout_timeout_s())));
     RewardPlan rewards;
     for (const proto::Keep& keep : recipe_.keep()) rewards.Add(keep.reward(), 0, keep.config());
     SamplePlan plan;
@@ -94,6 +94,7 @@ class RejectStage {
       AHA_ASSIGN(questions.emplace_back(), source.At(k));
     }
     Progress progress(UnitCount(questions.size(), plan.prompts_per_unit), io_.stage->name() + " (units)");
+    AHA_TRY(sampler->Publish(model.policy, plan.weights_version));
     const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_id};
     AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan, rewards, [&] { progress.Advance(1); }));
     AHA_ASSIGN(AppendFile file, AppendFile::Open(io_.folder / "groups.bin"));

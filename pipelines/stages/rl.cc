@@ -141,7 +141,7 @@ class RlStage {
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
     AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder));
     AHA_ASSIGN(scorer_, Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
-    sampler_ = MakeLocalSampler(model_->policy, model_->stop_id, io_.threads);
+    AHA_ASSIGN(sampler_, MakeSampler(io_, *model_, std::chrono::seconds(rl_.rollout_timeout_s())));
     return {};
   }
 

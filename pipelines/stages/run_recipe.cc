@@ -49,15 +49,36 @@ class RecipeRun {
     AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
     AHA_ASSIGN(graph_, run_.ReadStages());
     for (const proto::Stage& stage : recipe_.stage()) StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));
+    AHA_TRY(InviteWorkers(only));
     std::vector<StageOutcome> outcomes;
     for (const proto::Stage& stage : recipe_.stage()) {
       if (!only.empty() && stage.name() != only) continue;
       AHA_ASSIGN(outcomes.emplace_back(), RunOne(stage));
     }
+    if (coordinator_) coordinator_->Stop("the run is over");
     return outcomes;
   }
 
  private:
+  // Open for the whole run, so that workers stay from stage to stage.
+  Status InviteWorkers(const std::string& only) {
+    if (recipe_.rollout_endpoint().empty()) return {};
+    const bool samples = std::any_of(recipe_.stage().begin(), recipe_.stage().end(), [&](const proto::Stage& stage) {
+      return (stage.has_rl() || stage.has_reject()) && (only.empty() || stage.name() == only);
+    });
+    if (!samples) return {};
+    if (recipe_.rollout_endpoint().starts_with("inproc://")) {
+      return Fail(Code::kInvalidArgument, "rollout_endpoint {}: no other process can reach it; use ipc://PATH or tcp://127.0.0.1:PORT",
+                  recipe_.rollout_endpoint());
+    }
+    rollout::CoordinatorOptions options;
+    options.endpoint = recipe_.rollout_endpoint();
+    options.numerics_version = kNumericsVersion;
+    options.kernel_target = KernelTarget();
+    AHA_ASSIGN(coordinator_, rollout::Coordinator::Start(context_, options));
+    return {};
+  }
+
   Result<fs::path> InitOf(const proto::Stage& stage) const {
     if (stage.has_pretrain()) return fs::path();
     if (stage.init() == "model") return FindModel(recipe_.model(), loaded_.folder);
@@ -119,7 +140,7 @@ class RecipeRun {
       spdlog::warn("{}: its output is gone or was changed; it runs again", stage.name());
     }
     AHA_TRY(Begin(record, inputs));
-    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, threads_};
+    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, threads_, coordinator_.get()};
     for (const proto::Stage& other : recipe_.stage()) io.stages[other.name()] = run_.StageFolder(other.name());
     const auto start = std::chrono::steady_clock::now();
     auto report = RunStage(io);
@@ -163,6 +184,8 @@ class RecipeRun {
   proto::Recipe recipe_;
   proto::StageGraph graph_;
   int threads_;
+  zmq::context_t context_;
+  std::unique_ptr<rollout::Coordinator> coordinator_;  // of the rollout workers, when the recipe asks for them
 };
 
 }  // namespace

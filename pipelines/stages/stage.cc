@@ -1,6 +1,9 @@
 #include "pipelines/stages/stage.h"
 
 #include "base/content_hash.h"
+#include "base/log.h"
+#include "pipelines/model/model_folder.h"
+#include "pipelines/sampling/remote_sampler.h"
 #include "pipelines/stages/examples.h"
 #include "policy/checkpoint/checkpoint.h"
 
@@ -28,6 +31,14 @@ policy::AdamWOptions AdamWOf(const proto::Optimizer& o) {
 
 policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {
   return {o.learning_rate(), o.warmup_steps(), o.schedule() == "cosine", o.final_ratio(), steps};
+}
+
+Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io, const Model& model, std::chrono::seconds unit_timeout) {
+  if (io.coordinator == nullptr) return MakeLocalSampler(model.policy, model.stop_id, io.threads);
+  const std::uint32_t count = io.recipe->rollout_workers();
+  spdlog::info("{}: waits for {} rollout worker{} at {}", io.stage->name(), count, count == 1 ? "" : "s", io.coordinator->endpoint());
+  AHA_TRY(io.coordinator->WaitForWorkers(count, Deadline::After(unit_timeout)));
+  return MakeRemoteSampler(*io.coordinator, {io.folder / "weights", io.init, unit_timeout});
 }
 
 Result<StageReport> RunStage(const StageIo& io) {

@@ -1,21 +1,27 @@
 #pragma once
 /// A stage is a function: a model folder in, a folder out, everything it does written in between.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "pipelines/recipes/recipe.h"
 #include "pipelines/run/event_file.h"
+#include "pipelines/sampling/sampler.h"
 #include "policy/training/optimizer.h"
 #include "proto/recipe.pb.h"
 #include "rewards/registry.h"
+#include "rollout/coordinator.h"
 
 namespace aha::pipelines {
+
+struct Model;
 
 /// What a stage is given. All of it is decided before the stage starts; nothing is read elsewhere.
 struct StageIo {
@@ -27,6 +33,7 @@ struct StageIo {
   std::map<std::string, std::filesystem::path> stages;  ///< folders of the stages before it
   const rewards::Registry* registry = nullptr;
   int threads = 1;  ///< to work with; changes no bit
+  rollout::Coordinator* coordinator = nullptr;  ///< of the run's rollout workers; null: sample in this process
 };
 
 struct StageReport {
@@ -43,6 +50,10 @@ Result<StageReport> RunRl(const StageIo& io);
 Result<StageReport> RunReject(const StageIo& io);
 /// The one that `io.stage` asks for.
 Result<StageReport> RunStage(const StageIo& io);
+
+/// Who samples for a stage: engines on `model` itself, or the run's rollout workers, once as many as the
+/// recipe asks for are there (kTimeout after `unit_timeout` names those that came). `model` is borrowed.
+Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io, const Model& model, std::chrono::seconds unit_timeout);
 
 /// "pretrain", "sft", "rl" or "reject".
 std::string_view KindOf(const proto::Stage& stage);

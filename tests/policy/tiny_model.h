@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include <ATen/ops/empty.h>
+
 #include "policy/model/policy.h"
 
 namespace aha::policy {

@@ -1,0 +1,47 @@
+#pragma once
+/// What learner and worker share on the wire: proto/rollout.proto's WorkerEnvelope, one a message.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <zmq.hpp>
+
+#include "base/result.h"
+#include "proto/rollout.pb.h"
+
+namespace aha::rollout {
+
+/// The version of WorkerEnvelope that this library speaks.
+inline constexpr std::uint32_t kWorkerWireVersion = 1;
+/// No message is larger.
+inline constexpr std::int64_t kMostWorkerMessageBytes = std::int64_t{256} << 20;
+
+/// The endpoint to hand to ZeroMQ: inproc://NAME, ipc://PATH, or tcp://HOST:PORT with HOST one of
+/// 127.0.0.1, localhost, [::1]. kInvalidArgument for any other: messages are neither encrypted nor
+/// authenticated, so nothing beyond this machine may see or send them.
+Result<std::string> CheckWorkerEndpoint(std::string_view endpoint);
+
+/// kBusy when a process listens on the ipc:// path already: ZeroMQ would take it over in silence.
+Status CheckPathIsFree(const std::string& endpoint);
+
+/// False for bytes that are no WorkerEnvelope. Quiet: a peer cannot fill the log.
+bool ParseWorkerEnvelope(const zmq::message_t& message, proto::WorkerEnvelope* envelope);
+
+/// Wakes a thread that polls `fd`; from any thread.
+class WakeUp {
+ public:
+  WakeUp();  ///< throws std::system_error when no descriptor is left
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+
+  void Ring() const;
+  void Clear() const;  ///< by the thread that was woken
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace aha::rollout
