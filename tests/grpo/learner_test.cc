@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +15,8 @@ namespace {
 using policy::NamedTensor;
 using policy::Policy;
 using testing::HasSubstr;
+
+constexpr double kRate = 2e-3;
 
 std::vector<float> LogprobsOf(const Policy& policy, const Sample& s, double temperature = 1) {
   const at::NoGradGuard no_grad;
@@ -80,7 +83,7 @@ Policy Trained(const LearnerOptions& options,
   Policy policy = policy::TinyPolicy();
   Learner learner(policy, options);
   for (int k = 0; k < steps; ++k) {
-    const auto report = learner.Step(samples, reference, 1e-2);
+    const auto report = learner.Step(samples, reference, kRate);
     EXPECT_TRUE(report) << report.error().message;
   }
   return policy;
@@ -90,7 +93,7 @@ TEST(LearnerTest, OneUpdateHasARatioOfExactlyOne) {
   Policy policy = policy::TinyPolicy();
   const std::vector<Sample> samples = Samples(policy);
   Learner learner(policy, Options());
-  const auto report = learner.Step(samples, nullptr, 1e-2);
+  const auto report = learner.Step(samples, nullptr, kRate);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->ratio_max, 1.0);
   EXPECT_EQ(report->clip_fraction, 0.0);
@@ -118,7 +121,7 @@ TEST_P(AggregationTest, EqualsTheWorkedValue) {
     options.aggregation = GetParam().aggregation;
     options.micro_batch_tokens = budget;
     Learner learner(policy, options);
-    const auto report = learner.Step(samples, nullptr, 1e-2);
+    const auto report = learner.Step(samples, nullptr, kRate);
     ASSERT_TRUE(report) << report.error().message;
     EXPECT_NEAR(report->loss, GetParam().want, 1e-6);
   }
@@ -163,7 +166,7 @@ TEST(LearnerTest, SamplesWithoutAdvantageWeighButDoNotMove) {
 
   Policy policy = policy::TinyPolicy();
   Learner learner(policy, options);
-  const auto report = learner.Step(samples, nullptr, 1e-2);
+  const auto report = learner.Step(samples, nullptr, kRate);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->idle_samples, 2);
   EXPECT_EQ(report->tokens, 5);
@@ -199,7 +202,7 @@ TEST(LearnerTest, SeveralUpdatesGoByTheLearnersOwnOldLogprobs) {
   }
   Policy policy = policy::TinyPolicy();
   Learner learner(policy, options);
-  const auto report = learner.Step(samples, nullptr, 1e-2);
+  const auto report = learner.Step(samples, nullptr, kRate);
   ASSERT_TRUE(report) << report.error().message;
   ExpectSameBits(policy, right);
   EXPECT_NEAR(report->rollout_difference, 3, 1e-4);
@@ -260,7 +263,7 @@ TEST_P(LearnerRefusalTest, NamesWhatIsWrongAndLeavesTheWeightsAlone) {
   std::vector<Sample> samples = Samples(policy);
   GetParam().spoil(samples.back());
   Learner learner(policy, Options());
-  const auto report = learner.Step(samples, nullptr, 1e-2);
+  const auto report = learner.Step(samples, nullptr, kRate);
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message, HasSubstr(GetParam().message));
   ExpectSameBits(policy, policy::TinyPolicy());
@@ -282,7 +285,7 @@ TEST(LearnerTest, KlWithoutAReferenceIsRefused) {
   LearnerOptions options = Options();
   options.rule.kl = .1;
   Learner learner(policy, options);
-  const auto report = learner.Step(Samples(policy), nullptr, 1e-2);
+  const auto report = learner.Step(Samples(policy), nullptr, kRate);
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message, HasSubstr("reference"));
 }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include <ATen/Parallel.h>
+
 #include "policy/model/policy.h"
 
 namespace aha::policy {
@@ -54,6 +56,7 @@ inline PolicyConfig TinyConfig() {
 }
 
 inline Policy TinyPolicy(const PolicyConfig& config = TinyConfig()) {
+  at::set_num_threads(1);  // as the program has it: a kernel runs on one thread
   Policy policy = Policy::Initial(config, KeyedRandom(1, "tiny"));
   for (const NamedTensor& p : policy.parameters()) HashFill(p.name, p.value);
   for (const NamedTensor& b : policy.buffers()) HashFill(b.name, b.value);

@@ -128,9 +128,9 @@ Recipes() {
   Refused "value out of range" 2 'range.textproto:[0-9]+.*group_size.* 1[ ,;].*2' "$(Changed range 's/group_size: 4/group_size: 1/')"
   Refused "value of another type" 2 'type.textproto:[0-9]+.*' "$(Changed type 's/group_size: 4/group_size: "four"/')"
   Refused "unknown key by --set" 2 'zero.kl_weight' "$good" --set zero.kl_weight=1
-  Refused "unknown task family" 2 'family.*chains' "$(Changed family 's/"chain"/"chains"/')"
-  Refused "unknown reward" 2 'maths.*math' "$(Changed reward 's/"math"/"maths"/')"
-  Refused "unknown key of a reward" 2 'strictnes' "$(Changed reward-key 's/name: "math"/name: "math" config: "strictnes: 1"/')"
+  Refused "unknown task family" 2 'zero: prompts.task.*chains.*chain' "$(Changed family 's/"chain"/"chains"/')"
+  Refused "unknown reward" 2 'zero: reward maths: .*math' "$(Changed reward 's/"math"/"maths"/')"
+  Refused "unknown key of a reward" 2 'zero: reward math: .*strictnes' "$(Changed reward-key 's/name: "math"/name: "math" config: "strictnes: 1"/')"
   Refused "missing recipe" 2 'nowhere.textproto.*No such file' "$scratch/nowhere.textproto"
   Refused "a folder for a recipe" 2 'directory' "$scratch/models"
   head -c 300 /bin/true >"$scratch/binary.textproto"
@@ -138,7 +138,7 @@ Recipes() {
 }
 
 Models() {
-  Refused "missing model folder" 1 'nowhere/model' "$(Changed no-model 's|^model: .*|model: "/nowhere/model"|')"
+  Refused "missing model folder" 1 'nowhere/model: no such model folder' "$(Changed no-model 's|^model: .*|model: "/nowhere/model"|')"
   BrokenModel no-weights
   rm -- "$scratch/models/no-weights/model.safetensors"
   Refused "missing safetensors" 1 'no-weights.*safetensors' "$scratch/no-weights.textproto"
@@ -172,13 +172,13 @@ Rewards() {
   if [[ -z $plugins ]]; then
     Skip "plug-ins" "no folder of test plug-ins was given"
   else
-    Refused "plug-in of another ABI" 2 'wrong_abi.so.*77' "$good" --plugin "$plugins/test_plugin_wrong_abi.so"
-    Refused "no plug-in at all" 2 'no_symbol.so.*aha_reward_plugin' "$good" --plugin "$plugins/test_plugin_no_symbol.so"
-    Refused "missing plug-in" 2 'nowhere.so' "$good" --plugin "$scratch/nowhere.so"
+    Refused "plug-in of another ABI" 2 'wrong_abi.so.*77' "$good" --plugin "$plugins/libtest_plugin_wrong_abi.so"
+    Refused "no plug-in at all" 2 'no_symbol.so.*aha_reward_plugin' "$good" --plugin "$plugins/libtest_plugin_no_symbol.so"
+    Refused "missing plug-in" 1 'nowhere.so' "$good" --plugin "$scratch/nowhere.so"
     Refused "plug-in that throws" 1 'no sample.*throws.*CRASH.*no good' "$(Changed throws 's/"math"/"throws"/')" \
-      --plugin "$plugins/test_plugin_throwing.so"
+      --plugin "$plugins/libtest_plugin_throwing.so"
     Refused "plug-in that gives NaN" 1 'no sample.*not_a_number.*NOT_FINITE' "$(Changed nan 's/"math"/"not_a_number"/')" \
-      --plugin "$plugins/test_plugin_nan.so"
+      --plugin "$plugins/libtest_plugin_nan.so"
   fi
   Refused "dead reward service" 1 "ipc://$scratch/dead" \
     "$(Changed dead "s|^threads: 1|threads: 1 reward_endpoint: \"ipc://$scratch/dead\"|; s/kl: 0/kl: 0 reward_timeout_s: 1/")"
@@ -187,7 +187,7 @@ Rewards() {
 }
 
 # Jsonl NAME: a recipe whose questions are NAME.jsonl.
-Jsonl() { Changed "$1" "s|task .*|jsonl { path: \"$1.jsonl\" } template: \"plain\"|; s/task \{.*\}//"; }
+Jsonl() { Changed "$1" "s|task \{ family: \"chain\" \}|jsonl { path: \"$1.jsonl\" } template: \"plain\"|"; }
 
 Data() {
   printf '{"question": "1 + 1", "answer": "#### 2"}\n{"question": "2 + 2", answer: 4}\n' >"$scratch/rows.jsonl"
@@ -230,8 +230,9 @@ Directories() {
 
 # Every size from too small for the recipe to nearly enough for the checkpoint.
 FullDisk() {
-  local size
-  for size in 4k 16k 64k 256k 512k; do
+  local size whole
+  whole=$(du -sk --apparent-size "$scratch/runs/good" | cut -f1)
+  for size in 4k 16k 64k 512k $((whole - 40))k; do
     local disk=$scratch/disk-$size
     if ! MountTmpfs "$disk" "size=$size"; then
       Skip "full disk" "no mount namespace can be had here: not root, and user namespaces are off"
