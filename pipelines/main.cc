@@ -21,13 +21,13 @@ void PrintJson(const Json& json) { PrintLine(json.dump(-1, ' ', false, Json::err
 
 namespace {
 
-// Before any kernel runs: oneDNN keeps the code it generates for more shapes than its default of 1024,
-// and freed memory stays with the process, since every step asks for the same sizes again.
+// Before any kernel runs: oneDNN keeps the code that it generates for more shapes than its default of
+// 1024, and blocks of a few megabytes are kept for the next step, which asks for the same sizes again.
 void TuneLibraries() {
-  ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384", /*overwrite=*/0);
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  ::mallopt(M_TOP_PAD, 64 << 20);
+  ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096", /*overwrite=*/0);
+  ::mallopt(M_MMAP_THRESHOLD, 16 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  ::mallopt(M_ARENA_MAX, 4);
 }
 
 int Main(int argc, char** argv) {

@@ -67,7 +67,9 @@ void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& rewards, p
   bool whole = true;
   for (int c = 0; c < scored.outcomes_size(); ++c) {
     const proto::Outcome& outcome = scored.outcomes(c);
-    *sample.add_outcome() = outcome;
+    proto::Outcome& recorded = *sample.add_outcome();
+    recorded = outcome;
+    recorded.clear_ms();  // what a clock measured would make every run's groups.bin another file
     const double weight = rewards.weights[static_cast<std::size_t>(c)];
     if (outcome.has_score()) {
       total += weight * outcome.score();

@@ -17,6 +17,7 @@
 #include "pipelines/recipes/resolve.h"
 #include "pipelines/run/stage_graph.h"
 #include "pipelines/stages/examples.h"
+#include "pipelines/stages/preflight.h"
 #include "policy/checkpoint/checkpoint.h"
 
 namespace aha::pipelines {
@@ -46,6 +47,7 @@ class RecipeRun {
       : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)), threads_(threads) {}
 
   Result<std::vector<StageOutcome>> Run(const std::string& only) {
+    AHA_TRY(CheckNames(recipe_, rewards_.registry));
     AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
     AHA_ASSIGN(graph_, run_.ReadStages());
     for (const proto::Stage& stage : recipe_.stage()) StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));

@@ -127,7 +127,9 @@ Status WriteSafetensors(const fs::path& file,
     return out.Publish();
   };
   Status written = write();
-  if (!written) return Within(written.error(), "{}", file.string());
+  if (!written && !written.error().message.starts_with(file.string())) {  // the system's errors name it already
+    return Within(written.error(), "{}", file.string());
+  }
   return written;
 }
 

@@ -28,6 +28,12 @@ Result<std::vector<fs::path>> CheckpointShards(const fs::path& folder) {
   const fs::path single = folder / "model.safetensors";
   if (IsFile(single)) return std::vector{single};
   const fs::path index = folder / kIndexName;
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) {
+    return Fail(Code::kNotFound,
+                "{}: no such model folder; it must hold config.json, safetensors and tokenizer.json",
+                folder.string());
+  }
   if (!IsFile(index)) {
     return Fail(Code::kNotFound, "{}: has neither model.safetensors nor {}", folder.string(),
                 kIndexName);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <ATen/ops/empty.h>
+#include <ATen/Parallel.h>
 
 #include "policy/model/policy.h"
 
@@ -56,6 +57,7 @@ inline PolicyConfig TinyConfig() {
 }
 
 inline Policy TinyPolicy(const PolicyConfig& config = TinyConfig()) {
+  at::set_num_threads(1);  // as the program has it: a kernel runs on one thread
   Policy policy = Policy::Initial(config, KeyedRandom(1, "tiny"));
   for (const NamedTensor& p : policy.parameters()) HashFill(p.name, p.value);
   for (const NamedTensor& b : policy.buffers()) HashFill(b.name, b.value);
