@@ -1,7 +1,7 @@
 #pragma once
 /// Chance has a key (law 2): a draw is a pure function of what it is for, never of what was drawn
 /// before it. The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-/// 1, 2, 3", SC'11), whose counter is the key's low half and whose key is its high half.
+/// 1, 2, 3", SC'11): its key is what the draw is for, its counter the draw's position.
 
 #include <array>
 #include <cstdint>

@@ -101,7 +101,7 @@ Result<fs::path> EmbeddedBase() {
   for (const fs::path& place : {installed, source}) {
     if (fs::exists(place / "config.json", error)) return fs::weakly_canonical(place);
   }
-  return Fail(Code::kNotFound, "the embedded base model is neither in {} nor in {}; make it with `aha pretrain pretrain`",
+  return Fail(Code::kNotFound, "the embedded base model is neither in {} nor in {}; make it with `aha pretrain pipelines/recipes/pretrain.textproto`",
               installed.lexically_normal().string(), source.string());
 }
 

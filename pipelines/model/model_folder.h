@@ -28,7 +28,7 @@ enum class Use : std::uint8_t { kInference, kTraining, kTrainingWithReference };
 Result<Model> LoadModel(const std::filesystem::path& folder, Use use, std::optional<policy::NumberType> as = {});
 
 /// Bytes that `use` needs for weights, masters, moments, gradients and activations of a micro-batch.
-std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int64_t micro_batch_tokens = 8192);
+std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int64_t micro_batch_tokens = 4096);
 /// Bytes this process may still take: MemAvailable, or what its cgroup leaves if that is less.
 std::int64_t AvailableBytes();
 
