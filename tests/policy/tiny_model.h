@@ -6,6 +6,7 @@
 #include <string>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 
 #include "policy/model/policy.h"
 
