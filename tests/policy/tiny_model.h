@@ -7,6 +7,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 
 #include "policy/model/policy.h"
 
