@@ -84,7 +84,8 @@ std::vector<grpo::Sample> MakeSamples(std::vector<ScoredGroup>& groups, grpo::Gr
   return samples;
 }
 
-void AddLearnMetrics(const grpo::LearnReport& report, double rate, std::vector<Metric>& metrics) {
+void AddLearnMetrics(const grpo::LearnReport& report, double rate, double sample_seconds, double learn_seconds,
+                     std::vector<Metric>& metrics) {
   metrics.insert(metrics.end(), {{"loss", report.loss},
                                  {"entropy", report.entropy},
                                  {"kl", report.kl},
@@ -93,7 +94,9 @@ void AddLearnMetrics(const grpo::LearnReport& report, double rate, std::vector<M
                                  {"rollout_logprob_difference", report.rollout_difference},
                                  {"gradient_norm", report.update.gradient_norm},
                                  {"expert_load_max_violation", report.update.max_violation},
-                                 {"learning_rate", rate}});
+                                 {"learning_rate", rate},
+                                 {"seconds/sample_and_score", sample_seconds},
+                                 {"seconds/learn", learn_seconds}});
 }
 
 // One RL stage while it runs.
@@ -171,9 +174,7 @@ class RlStage {
     AHA_ASSIGN(const grpo::LearnReport learned, learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
     if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->policy);
     std::vector<Metric> metrics = Summarise(groups, rewards_);
-    AddLearnMetrics(learned, rate, metrics);
-    metrics.push_back({"seconds/sample_and_score", sample_seconds_});
-    metrics.push_back({"seconds/learn", SecondsSince(start)});
+    AddLearnMetrics(learned, rate, sample_seconds_, SecondsSince(start), metrics);
     return metrics;
   }
 
