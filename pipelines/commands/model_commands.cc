@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 
 struct EvalOptions {
   std::string folder, task, split = "test", prompt_template = "aha";
-  std::vector<std::string> plugins;
   EvalSpec spec;
   std::uint32_t threads = 0;
   bool json = false;
