@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "rewards/weighted_sum.h"
+
 namespace aha::pipelines {
 namespace {
 
@@ -62,22 +64,13 @@ ScoredGroup MakeGroup(const Question& question, std::vector<std::int32_t> prompt
   return group;
 }
 
-void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& rewards, proto::SampleRecord& sample) {
-  double total = 0;
-  bool whole = true;
-  for (int c = 0; c < scored.outcomes_size(); ++c) {
-    const proto::Outcome& outcome = scored.outcomes(c);
+void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& plan, proto::SampleRecord& sample) {
+  for (const proto::Outcome& outcome : scored.outcomes()) {
     proto::Outcome& recorded = *sample.add_outcome();
     recorded = outcome;
     recorded.clear_ms();  // what a clock measured would make every run's groups.bin another file
-    const double weight = rewards.weights[static_cast<std::size_t>(c)];
-    if (outcome.has_score()) {
-      total += weight * outcome.score();
-    } else if (weight != 0) {
-      whole = false;
-    }
   }
-  if (whole) sample.set_total(total);
+  if (const auto total = rewards::WeightedSum(scored, plan.weights)) sample.set_total(*total);
 }
 
 }  // namespace

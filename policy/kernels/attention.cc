@@ -5,21 +5,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/softmax.h>
 
 namespace aha::policy::kernels {
-namespace {
-
-at::Tensor Int64Tensor(const std::vector<std::int64_t>& values) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<std::int64_t>());
-  return out;
-}
-
-}  // namespace
-
 AttentionPlan PlanAttention(const std::vector<std::int64_t>& new_S) {
   const std::vector<std::int64_t> none(new_S.size(), 0);
   return PlanCachedAttention(new_S, none, *std::max_element(new_S.begin(), new_S.end()));
@@ -50,8 +40,8 @@ AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
       std::fill_n(mask + place * longest_context, seen, 0.0F);
     }
   }
-  plan.pad_SQ = Int64Tensor(pad);
-  plan.unpad_T = Int64Tensor(unpad);
+  plan.pad_SQ = at::tensor(pad, at::kLong);
+  plan.unpad_T = at::tensor(unpad, at::kLong);
   return plan;
 }
 

@@ -2,17 +2,11 @@
 
 #include <algorithm>
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 namespace aha::policy {
 namespace {
-
-at::Tensor Int64Tensor(const std::vector<std::int64_t>& values) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<std::int64_t>());
-  return out;
-}
 
 at::ScalarType TypeOf(const PolicyConfig& config) {
   return config.dtype == NumberType::kBf16 ? at::kBFloat16 : at::kFloat;
@@ -43,9 +37,9 @@ RaggedBatch PackSequences(const std::vector<std::vector<std::int32_t>>& sequence
     for (std::int64_t i = 0; i < length; ++i) positions.push_back(i);
     owner.insert(owner.end(), sequences[s].size(), static_cast<std::int64_t>(s));
   }
-  batch.ids_T = Int64Tensor(ids);
-  batch.positions_T = Int64Tensor(positions);
-  batch.sequence_T = Int64Tensor(owner);
+  batch.ids_T = at::tensor(ids, at::kLong);
+  batch.positions_T = at::tensor(positions, at::kLong);
+  batch.sequence_T = at::tensor(owner, at::kLong);
   batch.plan = kernels::PlanAttention(batch.new_S);
   return batch;
 }
@@ -76,11 +70,11 @@ RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& ca
     const auto count = std::min(most_pages, sequences[s].pages->size());
     std::copy_n(sequences[s].pages->begin(), count, pages.begin() + static_cast<std::ptrdiff_t>(s * most_pages));
   }
-  batch.ids_T = Int64Tensor(ids);
-  batch.positions_T = Int64Tensor(positions);
-  batch.sequence_T = Int64Tensor(owner);
-  batch.slots_T = Int64Tensor(slots);
-  batch.pages_SB = Int64Tensor(pages);
+  batch.ids_T = at::tensor(ids, at::kLong);
+  batch.positions_T = at::tensor(positions, at::kLong);
+  batch.sequence_T = at::tensor(owner, at::kLong);
+  batch.slots_T = at::tensor(slots, at::kLong);
+  batch.pages_SB = at::tensor(pages, at::kLong);
   batch.plan = kernels::PlanCachedAttention(batch.new_S, context,
                                             static_cast<std::int64_t>(most_pages) * cache.page_tokens);
   return batch;

@@ -1,7 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include "policy/model/policy.h"
@@ -109,16 +109,11 @@ Policy::MtpOutput Policy::ForwardMtp(const RaggedBatch& batch, const at::Tensor&
     if (length > 0) lengths.push_back(length);
     start += batch.new_S[s];
   }
-  const auto as_tensor = [](const std::vector<std::int64_t>& values) {
-    at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-    std::copy(values.begin(), values.end(), out.mutable_data_ptr<std::int64_t>());
-    return out;
-  };
   MtpOutput out;
-  out.place_M = as_tensor(place);
+  out.place_M = at::tensor(place, at::kLong);
   RaggedBatch shifted;
-  shifted.positions_T = as_tensor(position);
-  shifted.sequence_T = as_tensor(owner);
+  shifted.positions_T = at::tensor(position, at::kLong);
+  shifted.sequence_T = at::tensor(owner, at::kLong);
   shifted.new_S = lengths;
   shifted.plan = kernels::PlanAttention(lengths);
   at::Tensor embedded_MH = kernels::Embed(batch.ids_T.index_select(0, out.place_M + 1), embedding_);
