@@ -83,7 +83,8 @@ bool PolicyConfig::dense_layer(std::int64_t layer) const {
 }
 
 bool PolicyConfig::ends_sequence(std::int64_t id) const {
-  return eos_token_id == id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(), id) != more_eos_token_ids.end();
+  return eos_token_id == id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(),
+                                         id) != more_eos_token_ids.end();
 }
 
 double PolicyConfig::attention_scale() const {
