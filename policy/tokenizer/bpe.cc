@@ -71,29 +71,54 @@ Status BpeModel::ReadOptions(const nlohmann::json& json, std::string_view where)
   return {};
 }
 
-Status BpeModel::ReadMerges(std::string_view json, std::string_view where) {
-  struct Ranked {
-    std::uint64_t pair;
-    std::int32_t merged;
+// Ids of every merge, in order of rank. Many at a time, so that the look-ups wait for memory together.
+Status BpeModel::Resolve(MergeReader& reader, std::string_view where, std::vector<Ranked>* ranked) const {
+  struct Pending {
+    std::string joined;
+    std::array<std::string_view, 3> tokens;  // left, right, joined
+    std::array<std::size_t, 3> hashes;
+    std::size_t index;
   };
+  std::array<Pending, 32> pending;
+  MergeReader::Merge merge;
+  for (bool more = true; more;) {
+    std::size_t count = 0;
+    for (; count < pending.size(); ++count) {
+      AHA_ASSIGN(more, reader.Next(&merge));
+      if (!more) break;
+      Pending& p = pending[count];
+      p.index = merge.index;
+      p.joined.assign(merge.left);
+      p.joined += merge.right;
+      const std::string_view joined(p.joined);
+      p.tokens = {joined.substr(0, merge.left.size()), joined.substr(merge.left.size()), joined};
+      for (std::size_t i = 0; i < p.tokens.size(); ++i) {
+        p.hashes[i] = TokenTable::HashOf(p.tokens[i]);
+        vocab_.Prefetch(p.hashes[i]);
+      }
+    }
+    for (const Pending& p : std::span(pending).first(count)) {
+      std::array<std::int32_t, 3> ids;
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        ids[i] = vocab_.Find(p.tokens[i], p.hashes[i]);
+        if (ids[i] < 0) return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not in the vocabulary", where, p.index, p.tokens[i]);
+      }
+      ranked->push_back({PairOf(ids[0], ids[1]), ids[2]});
+    }
+  }
+  return {};
+}
+
+Status BpeModel::ReadMerges(std::string_view json, std::string_view where) {
   std::vector<Ranked> ranked;
   ranked.reserve(json.size() / 16);
   MergeReader reader(json, where);
-  MergeReader::Merge merge;
-  std::string joined;
-  while (true) {
-    AHA_ASSIGN(const bool more, reader.Next(&merge));
-    if (!more) break;
-    joined.assign(merge.left);
-    joined += merge.right;
-    std::int32_t ids[3];
-    const std::string_view tokens[3] = {merge.left, merge.right, joined};
-    for (int i = 0; i < 3; ++i) {
-      ids[i] = vocab_.Find(tokens[i]);
-      if (ids[i] < 0) return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not in the vocabulary", where, merge.index, tokens[i]);
-    }
-    ranked.push_back({PairOf(ids[0], ids[1]), ids[2]});
-  }
+  AHA_TRY(Resolve(reader, where, &ranked));
+  IndexMerges(ranked);
+  return {};
+}
+
+void BpeModel::IndexMerges(const std::vector<Ranked>& ranked) {
   merges_.assign(std::bit_ceil(2 * ranked.size() + 2), Slot());
   may_merge_.assign(std::max<std::size_t>(1, std::bit_ceil(ranked.size()) / 4), 0);
   const std::size_t mask = merges_.size() - 1;
@@ -106,7 +131,6 @@ Status BpeModel::ReadMerges(std::string_view json, std::string_view where) {
     merges_[slot] = {ranked[rank].pair, {static_cast<std::int32_t>(rank), ranked[rank].merged}};
     may_merge_[(hash >> 38U) & (may_merge_.size() - 1)] |= std::uint64_t{1} << ((hash >> 32U) & 63U);
   }
-  return {};
 }
 
 void BpeModel::FindBytes() {
@@ -116,7 +140,8 @@ void BpeModel::FindBytes() {
     std::string token;
     AppendUtf8(ByteLevelCharacter(static_cast<std::uint8_t>(byte)), token);
     byte_id_[static_cast<std::size_t>(byte)] = vocab_.Find(token);
-    every_byte_ = every_byte_ && byte_id_[static_cast<std::size_t>(byte)] >= 0;
+    const bool in_utf8 = byte != 0xC0 && byte != 0xC1 && byte <= 0xF4;
+    every_byte_ = every_byte_ && (!in_utf8 || byte_id_[static_cast<std::size_t>(byte)] >= 0);
   }
   if (!every_byte_) return;
   byte_merges_.resize(std::size_t{256} * 256);

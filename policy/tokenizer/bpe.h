@@ -50,7 +50,7 @@ class BpeModel {
   /// kInvalidArgument names an option that is not supported, kCorrupt a malformed field.
   static Result<BpeModel> FromJson(const nlohmann::json& json, const ModelParts& parts, std::string_view where);
 
-  /// Appends the ids of `piece`, raw bytes. A byte that the vocabulary lacks becomes the unknown
+  /// Appends the ids of `piece`, a piece of valid UTF-8. A byte that the vocabulary lacks becomes the unknown
   /// token, or nothing when there is none, as in `tokenizers`.
   void Encode(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const;
 
@@ -70,7 +70,13 @@ class BpeModel {
   static constexpr std::int32_t kNoMerge = INT32_MAX;
 
   Status ReadOptions(const nlohmann::json& json, std::string_view where);
+  struct Ranked {
+    std::uint64_t pair;
+    std::int32_t merged;
+  };
   Status ReadMerges(std::string_view json, std::string_view where);
+  Status Resolve(MergeReader& reader, std::string_view where, std::vector<Ranked>* ranked) const;
+  void IndexMerges(const std::vector<Ranked>& ranked);
   void FindBytes();
   [[nodiscard]] Merge Find(std::int32_t left, std::int32_t right) const;
   void EncodeAnew(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const;
@@ -83,7 +89,7 @@ class BpeModel {
   std::vector<Slot> merges_;
   std::vector<std::uint64_t> may_merge_;  // a bit for each pair's hash: most pairs are no merge
   std::vector<Merge> byte_merges_;        // by two bytes
-  bool every_byte_ = false;               // the vocabulary has all 256
+  bool every_byte_ = false;               // the vocabulary has all bytes that UTF-8 uses
   std::int32_t unknown_ = -1;
   bool fuse_unknown_ = false;
   bool ignore_merges_ = false;

@@ -1,5 +1,6 @@
 #include "policy/tokenizer/normalizer.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <unicode/bytestream.h>
@@ -83,7 +84,44 @@ class Form final : public TextNormalizer::Step {
   }
 
  private:
+  // ICU puts marks in order by insertion, which is quadratic: long runs it gets in order already.
+  [[nodiscard]] std::string InOrder(std::string_view part) const {
+    struct Mark {
+      UChar32 code;
+      std::uint8_t combining_class;
+    };
+    std::string ordered;
+    std::vector<Mark> marks;
+    const auto flush = [&] {
+      std::stable_sort(marks.begin(), marks.end(), [](Mark a, Mark b) { return a.combining_class < b.combining_class; });
+      for (const Mark mark : marks) AppendUtf8(static_cast<char32_t>(mark.code), ordered);
+      marks.clear();
+    };
+    icu::UnicodeString decomposed;
+    for (std::size_t at = 0; at < part.size();) {
+      const Utf8Step step = StepUtf8(part.substr(at));
+      const auto code = static_cast<UChar32>(step.code);
+      if (!normalizer_.getDecomposition(code, decomposed)) decomposed.setTo(code);
+      for (std::int32_t i = 0; i < decomposed.length(); i = decomposed.moveIndex32(i, 1)) {
+        const UChar32 c = decomposed.char32At(i);
+        const std::uint8_t combining_class = normalizer_.getCombiningClass(c);
+        if (combining_class == 0) flush();
+        marks.push_back({c, combining_class});
+        if (combining_class == 0) flush();
+      }
+      at += step.length;
+    }
+    flush();
+    return ordered;
+  }
+
   Status Normalise(std::string_view part, std::string* out) const {
+    constexpr std::size_t kLongRun = 128;
+    std::string ordered;
+    if (part.size() > kLongRun) {
+      ordered = InOrder(part);
+      part = ordered;
+    }
     icu::StringByteSink<std::string> sink(out, static_cast<std::int32_t>(part.size()));
     UErrorCode error = U_ZERO_ERROR;
     normalizer_.normalizeUTF8(0, icu::StringPiece(part.data(), static_cast<std::int32_t>(part.size())), sink, nullptr, error);

@@ -2,22 +2,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
 
 namespace aha::policy {
-namespace {
-
-std::uint64_t HashOf(std::string_view token) { return std::hash<std::string_view>()(token); }
-
-}  // namespace
-
 void TokenTable::Reserve(std::size_t tokens, std::size_t bytes) {
   text_.reserve(bytes);
   by_id_.reserve(tokens);
   if (2 * tokens > slots_.size()) Grow(std::bit_ceil(2 * tokens + 2));
 }
 
-std::size_t TokenTable::SlotFor(std::string_view token, std::uint64_t hash) const {
+std::size_t TokenTable::SlotFor(std::string_view token, std::size_t hash) const {
   const std::size_t mask = slots_.size() - 1;
   std::size_t at = hash & mask;
   const auto tag = static_cast<std::uint32_t>(hash >> 32U);
@@ -30,7 +23,7 @@ void TokenTable::Grow(std::size_t slots) {
   for (std::size_t id = 0; id < by_id_.size(); ++id) {
     if (by_id_[id].length == kAbsent) continue;
     const std::string_view token = SpellingOf(static_cast<std::int32_t>(id));
-    const std::uint64_t hash = HashOf(token);
+    const std::size_t hash = HashOf(token);
     slots_[SlotFor(token, hash)] = {static_cast<std::uint32_t>(hash >> 32U), static_cast<std::int32_t>(id)};
   }
 }
@@ -38,7 +31,7 @@ void TokenTable::Grow(std::size_t slots) {
 TokenTable::Added TokenTable::Add(std::string_view token, std::int32_t id) {
   if (2 * (count_ + 1) > slots_.size()) Grow(std::max<std::size_t>(16, 2 * slots_.size()));
   const auto index = static_cast<std::size_t>(id);
-  const std::uint64_t hash = HashOf(token);
+  const std::size_t hash = HashOf(token);
   Slot& slot = slots_[SlotFor(token, hash)];
   if (slot.id != kNone) return Added::kSameToken;
   if (index < by_id_.size() && by_id_[index].length != kAbsent) return Added::kSameId;
@@ -48,10 +41,6 @@ TokenTable::Added TokenTable::Add(std::string_view token, std::int32_t id) {
   slot = {static_cast<std::uint32_t>(hash >> 32U), id};
   ++count_;
   return Added::kNew;
-}
-
-std::int32_t TokenTable::Find(std::string_view token) const {
-  return slots_.empty() ? kNone : slots_[SlotFor(token, HashOf(token))].id;
 }
 
 std::optional<std::string_view> TokenTable::TokenOf(std::int32_t id) const {
