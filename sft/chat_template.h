@@ -34,17 +34,18 @@ class ChatTemplate {
   /// kPrompt: before and after a question. Else: what opens and ends the system message that is
   /// there when the conversation brings none (kLlama3: also around one that it brings).
   std::string prefix, suffix;
-  bool always_system = false;        ///< a system message that the conversation lacks is put first
+  bool always_system = false;         ///< a system message that the conversation lacks is put first
   bool strips_leading_space = false;  ///< see ForScoring
-  bool drops_thinking = false;       ///< earlier answers lose everything up to </think>
-  std::string opens_answer;          ///< what the prompt begins the answer with ("<think>\n")
-  std::string bos;                   ///< kLlama3, kDeepSeek: the beginning-of-text token
-  std::string stop;                  ///< the token that ends an answer; empty: the model's own
+  bool drops_thinking = false;        ///< earlier answers lose everything up to </think>
+  std::string opens_answer;           ///< what the prompt begins the answer with ("<think>\n")
+  std::string bos;                    ///< kLlama3, kDeepSeek: the beginning-of-text token
+  std::string stop;                   ///< the token that ends an answer; empty: the model's own
 
   /// The text of a conversation. With `add_generation_prompt` it ends where an answer begins.
   /// Exactly transformers' text for the family's template. kInvalidArgument: no message, a role
   /// other than those three, a system message that is not the first, or one for kPrompt.
-  [[nodiscard]] Result<std::string> Render(std::span<const ChatMessage> messages, bool add_generation_prompt = true) const;
+  [[nodiscard]] Result<std::string> Render(std::span<const ChatMessage> messages,
+                                           bool add_generation_prompt = true) const;
 
   /// The prompt for one question.
   [[nodiscard]] std::string Apply(std::string_view question) const;

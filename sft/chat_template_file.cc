@@ -10,7 +10,9 @@ namespace aha::sft {
 namespace fs = std::filesystem;
 namespace {
 
-bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool Has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 // The text with the newlines that Jinja's string literals spell as \n.
 std::string WithNewlines(std::string_view jinja) {
@@ -25,8 +27,10 @@ std::string WithNewlines(std::string_view jinja) {
 
 tl::unexpected<Error> Unknown(std::string_view why) {
   return Fail(Code::kInvalidArgument,
-              "the chat template is none of those that Aha knows ({}); name one with `template` in the recipe or --template: chatml, "
-              "smollm2, qwen2, qwen2.5, llama3, llama3.1, deepseek-v3, deepseek-r1, deepseek-r1-free, r1-zero, plain or aha",
+              "the chat template is none of those that Aha knows ({}); name one with `template` in "
+              "the recipe or --template: chatml, "
+              "smollm2, qwen2, qwen2.5, llama3, llama3.1, deepseek-v3, deepseek-r1, "
+              "deepseek-r1-free, r1-zero, plain or aha",
               why);
 }
 
@@ -39,8 +43,9 @@ Status RefuseExtras(std::string_view text, std::initializer_list<std::string_vie
 }
 
 Result<ChatTemplate> RecogniseChatMl(std::string_view text) {
-  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "</think>", "trim", "strip(", "replace(", "upper", "lower",
-                              "split(", "bos_token", "eos_token", "strftime_now", "capitalize", "image"}));
+  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "</think>", "trim", "strip(",
+                              "replace(", "upper", "lower", "split(", "bos_token", "eos_token",
+                              "strftime_now", "capitalize", "image"}));
   constexpr std::string_view kOpen = "<|im_start|>system\n";
   std::string system;
   for (std::size_t at = 0; (at = text.find(kOpen, at)) != std::string_view::npos;) {
@@ -52,7 +57,8 @@ Result<ChatTemplate> RecogniseChatMl(std::string_view text) {
     if (!system.empty() && system != content) return Unknown("it has two default system messages");
     system = content;
   }
-  if (!Has(text, "<|im_start|>assistant\n") || !Has(text, "add_generation_prompt")) return Unknown("it has no generation prompt");
+  if (!Has(text, "<|im_start|>assistant\n") || !Has(text, "add_generation_prompt"))
+    return Unknown("it has no generation prompt");
   for (const ChatTemplate& known : ChatTemplates()) {
     if (known.kind == ChatTemplate::Kind::kChatMl && known.prefix == system) return known;
   }
@@ -63,16 +69,20 @@ Result<ChatTemplate> RecogniseChatMl(std::string_view text) {
 }
 
 Result<ChatTemplate> RecogniseLlama3(std::string_view text) {
-  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "</think>", "strftime_now", "replace(", "split("}));
+  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "</think>", "strftime_now",
+                              "replace(", "split("}));
   if (!Has(text, "trim")) return Unknown("it does not trim its messages");
   if (!Has(text, "Today Date: ")) return FindChatTemplate("llama3");
-  if (!Has(text, "Cutting Knowledge Date: December 2023\n") || !Has(text, "\"26 Jul 2024\"")) return Unknown("its dates are others");
+  if (!Has(text, "Cutting Knowledge Date: December 2023\n") || !Has(text, "\"26 Jul 2024\""))
+    return Unknown("its dates are others");
   return FindChatTemplate("llama3.1");
 }
 
 Result<ChatTemplate> RecogniseDeepSeek(std::string_view text) {
-  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "thinking ", "strftime_now", "trim", "replace("}));
-  if (!Has(text, "bos_token") || !Has(text, "<｜end▁of▁sentence｜>")) return Unknown("it lacks <｜end▁of▁sentence｜>");
+  AHA_TRY(RefuseExtras(text, {"enable_thinking", "reasoning_content", "thinking ", "strftime_now",
+                              "trim", "replace("}));
+  if (!Has(text, "bos_token") || !Has(text, "<｜end▁of▁sentence｜>"))
+    return Unknown("it lacks <｜end▁of▁sentence｜>");
   const bool opens = Has(text, "<｜Assistant｜><think>\n");
   if (!Has(text, "</think>")) {
     if (opens) return Unknown("it opens <think> and keeps the thinking of earlier answers");
@@ -95,7 +105,8 @@ std::string TemplateIn(const nlohmann::json& config) {
   if (found.is_string()) return found.get<std::string>();
   if (!found.is_array()) return {};
   for (const nlohmann::json& entry : found) {
-    if (policy::JsonMember(entry, "name") == "default" && policy::JsonMember(entry, "template").is_string()) {
+    if (policy::JsonMember(entry, "name") == "default" &&
+        policy::JsonMember(entry, "template").is_string()) {
       return policy::JsonMember(entry, "template").get<std::string>();
     }
   }

@@ -104,7 +104,9 @@ Result<policy::Tokenizer> LoadTokenizer(const fs::path& path) {
 }
 
 // What goes before an error about line `number`; nothing when there are no lines.
-std::string Where(std::size_t number) { return number == 0 ? std::string() : fmt::format("line {}: ", number); }
+std::string Where(std::size_t number) {
+  return number == 0 ? std::string() : fmt::format("line {}: ", number);
+}
 
 void PrintIds(std::span<const std::int32_t> ids, bool json, Output& output) {
   if (json) output.Add("{\"ids\":[");
@@ -117,10 +119,17 @@ void PrintIds(std::span<const std::int32_t> ids, bool json, Output& output) {
   output.Add(json ? "]}\n" : "\n");
 }
 
-Status Tokenize(const policy::Tokenizer& tokenizer, std::string text, std::size_t line, const TokenOptions& o, Output& output) {
+Status Tokenize(const policy::Tokenizer& tokenizer,
+                std::string text,
+                std::size_t line,
+                const TokenOptions& o,
+                Output& output) {
   if (const auto bad = policy::FirstInvalidUtf8(text)) {
     if (!o.replace_invalid) {
-      return Fail(Code::kInvalidArgument, "{}the text to tokenize is not UTF-8 at byte {}; --replace-invalid puts U+FFFD there", Where(line), *bad);
+      return Fail(
+          Code::kInvalidArgument,
+          "{}the text to tokenize is not UTF-8 at byte {}; --replace-invalid puts U+FFFD there",
+          Where(line), *bad);
     }
     text = policy::TakeUtf8(text, /*last=*/true);
   }
@@ -153,12 +162,14 @@ Status RunTokenize(const TokenOptions& o) {
 Result<std::vector<std::int32_t>> IdsInJson(const std::string& text, std::size_t line) {
   const Json object = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object() || !object.contains("ids") || !object["ids"].is_array()) {
-    return Fail(Code::kInvalidArgument, "{}not a JSON object with \"ids\": {}", Where(line), text.substr(0, 80));
+    return Fail(Code::kInvalidArgument, "{}not a JSON object with \"ids\": {}", Where(line),
+                text.substr(0, 80));
   }
   std::vector<std::int32_t> ids;
   for (const Json& id : object["ids"]) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
-      return Fail(Code::kInvalidArgument, "{}\"ids\" holds {}, not a token id", Where(line), id.dump().substr(0, 40));
+      return Fail(Code::kInvalidArgument, "{}\"ids\" holds {}, not a token id", Where(line),
+                  id.dump().substr(0, 40));
     }
     ids.push_back(id.get<std::int32_t>());
   }
@@ -178,7 +189,8 @@ Result<std::vector<std::int32_t>> ParseIds(const std::string& text, std::size_t 
     const bool whole = after == text.size() || kBlanks.find(text[after]) != std::string_view::npos;
     if (error != std::errc() || !whole || id < 0) {
       const std::size_t stop = std::min(text.find_first_of(kBlanks, at), at + 40);
-      return Fail(Code::kInvalidArgument, "{}\"{}\" is not a token id", Where(line), text.substr(at, stop - at));
+      return Fail(Code::kInvalidArgument, "{}\"{}\" is not a token id", Where(line),
+                  text.substr(at, stop - at));
     }
     ids.push_back(id);
     at = text.find_first_not_of(kBlanks, after);
@@ -214,13 +226,18 @@ Status RunDetokenize(const TokenOptions& o) {
 void AddTokenCommands(CLI::App& app, Action& action) {
   for (const bool encode : {true, false}) {
     auto o = std::make_shared<TokenOptions>();
-    CLI::App* command = app.add_subcommand(encode ? "tokenize" : "detokenize",
-                                           encode ? "Text on standard input to token ids" : "Token ids on standard input to text");
+    CLI::App* command = app.add_subcommand(
+        encode ? "tokenize" : "detokenize",
+        encode ? "Text on standard input to token ids" : "Token ids on standard input to text");
     command->add_option("folder", o->folder, "Model folder, or a tokenizer.json")->required();
     command->add_flag("--lines", o->lines, "Each input line by itself, one line of JSON each");
     if (encode) command->add_flag("--json", o->json, "Print one line of JSON");
-    if (encode) command->add_flag("--replace-invalid", o->replace_invalid, "Bytes that are no UTF-8 become U+FFFD instead of an error");
-    command->callback([&action, o, encode] { action = [o, encode] { return encode ? RunTokenize(*o) : RunDetokenize(*o); }; });
+    if (encode)
+      command->add_flag("--replace-invalid", o->replace_invalid,
+                        "Bytes that are no UTF-8 become U+FFFD instead of an error");
+    command->callback([&action, o, encode] {
+      action = [o, encode] { return encode ? RunTokenize(*o) : RunDetokenize(*o); };
+    });
   }
 }
 

@@ -77,16 +77,19 @@ AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens)
     }
     trie_[static_cast<std::size_t>(node)].token = static_cast<std::int32_t>(i);
   }
-  for (const auto& [byte, child] : trie_[0].children) starts_[static_cast<std::uint8_t>(byte)] = true;
+  for (const auto& [byte, child] : trie_[0].children)
+    starts_[static_cast<std::uint8_t>(byte)] = true;
   if (trie_[0].children.size() == 1) only_start_ = trie_[0].children.front().first;
 }
 
 std::size_t AddedTokenFinder::NextStart(std::string_view text, std::size_t at) const {
   if (only_start_) {  // nearly always "<"
-    const auto* found = static_cast<const char*>(std::memchr(text.data() + at, *only_start_, text.size() - at));
+    const auto* found =
+        static_cast<const char*>(std::memchr(text.data() + at, *only_start_, text.size() - at));
     return found == nullptr ? text.size() : static_cast<std::size_t>(found - text.data());
   }
-  while (at < text.size() && !starts_[static_cast<std::uint8_t>(text[at])]) ++at;
+  while (at < text.size() && !starts_[static_cast<std::uint8_t>(text[at])])
+    ++at;
   return at;
 }
 

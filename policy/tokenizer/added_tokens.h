@@ -50,8 +50,8 @@ class AddedTokenFinder {
 
   std::vector<AddedToken> tokens_;
   std::vector<Node> trie_;
-  std::array<bool, 256> starts_{};   // first bytes of tokens
-  std::optional<char> only_start_;   // the first byte, when all have the same
+  std::array<bool, 256> starts_{};  // first bytes of tokens
+  std::optional<char> only_start_;  // the first byte, when all have the same
 };
 
 }  // namespace aha::policy

@@ -32,13 +32,17 @@ bool Later(const BpeModel::Scratch::Candidate& a, const BpeModel::Scratch::Candi
 
 }  // namespace
 
-Result<BpeModel> BpeModel::FromJson(const nlohmann::json& json, const ModelParts& parts, std::string_view where) {
+Result<BpeModel> BpeModel::FromJson(const nlohmann::json& json,
+                                    const ModelParts& parts,
+                                    std::string_view where) {
   AHA_ASSIGN(const auto type, JsonFieldOr<std::string>(json, where, "type", "BPE"));
   if (type != "BPE") {
     return Fail(Code::kInvalidArgument, "{}.type: {} is not supported; known: BPE", where, type);
   }
-  if (parts.vocab.empty()) return Fail(Code::kCorrupt, "{}.vocab: must be an object of tokens and ids", where);
-  if (parts.merges.empty()) return Fail(Code::kCorrupt, "{}.merges: must be an array of pairs", where);
+  if (parts.vocab.empty())
+    return Fail(Code::kCorrupt, "{}.vocab: must be an object of tokens and ids", where);
+  if (parts.merges.empty())
+    return Fail(Code::kCorrupt, "{}.merges: must be an array of pairs", where);
   BpeModel model;
   AHA_ASSIGN(model.vocab_, ReadVocab(parts.vocab, fmt::format("{}.vocab", where)));
   AHA_TRY(model.ReadOptions(json, where));
@@ -71,8 +75,11 @@ Status BpeModel::ReadOptions(const nlohmann::json& json, std::string_view where)
   return {};
 }
 
-// Ids of every merge, in order of rank. Many at a time, so that the look-ups wait for memory together.
-Status BpeModel::Resolve(MergeReader& reader, std::string_view where, std::vector<Ranked>* ranked) const {
+// Ids of every merge, in order of rank. Many at a time, so that the look-ups wait for memory
+// together.
+Status BpeModel::Resolve(MergeReader& reader,
+                         std::string_view where,
+                         std::vector<Ranked>* ranked) const {
   struct Pending {
     std::string joined;
     std::array<std::string_view, 3> tokens;  // left, right, joined
@@ -101,7 +108,9 @@ Status BpeModel::Resolve(MergeReader& reader, std::string_view where, std::vecto
       std::array<std::int32_t, 3> ids;
       for (std::size_t i = 0; i < ids.size(); ++i) {
         ids[i] = vocab_.Find(p.tokens[i], p.hashes[i]);
-        if (ids[i] < 0) return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not in the vocabulary", where, p.index, p.tokens[i]);
+        if (ids[i] < 0)
+          return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not in the vocabulary", where, p.index,
+                      p.tokens[i]);
       }
       ranked->push_back({PairOf(ids[0], ids[1]), ids[2]});
     }
@@ -129,7 +138,8 @@ void BpeModel::IndexMerges(const std::vector<Ranked>& ranked) {
     while (merges_[slot].merge.rank != kNoMerge && merges_[slot].pair != ranked[rank].pair)
       slot = (slot + 1) & mask;
     merges_[slot] = {ranked[rank].pair, {static_cast<std::int32_t>(rank), ranked[rank].merged}};
-    may_merge_[(hash >> 38U) & (may_merge_.size() - 1)] |= std::uint64_t{1} << ((hash >> 32U) & 63U);
+    may_merge_[(hash >> 38U) & (may_merge_.size() - 1)] |= std::uint64_t{1}
+                                                           << ((hash >> 32U) & 63U);
   }
 }
 
@@ -192,7 +202,8 @@ void BpeModel::MergeAll(Scratch* scratch) const {
   heap.clear();
   for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
     const Merge merge = Find(symbols[i].id, symbols[i + 1].id);
-    if (merge.rank != kNoMerge) heap.push_back({merge.rank, static_cast<std::int32_t>(i), merge.merged});
+    if (merge.rank != kNoMerge)
+      heap.push_back({merge.rank, static_cast<std::int32_t>(i), merge.merged});
   }
   std::make_heap(heap.begin(), heap.end(), Later);
   const auto consider = [&](std::int32_t left, std::int32_t right) {
@@ -224,7 +235,7 @@ void BpeModel::MergeAll(Scratch* scratch) const {
 // The same for a short piece whose bytes are all in the vocabulary, in three small arrays.
 void BpeModel::MergeShort(std::string_view piece, std::vector<std::int32_t>* ids) const {
   std::array<std::int32_t, kShortPiece> symbols;
-  std::array<std::int32_t, kShortPiece> ranks;   // of the pair that starts here
+  std::array<std::int32_t, kShortPiece> ranks;  // of the pair that starts here
   std::array<std::int32_t, kShortPiece> merged;
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(piece[i]); };
   const auto set = [&](std::size_t i, Merge merge) {
@@ -249,7 +260,8 @@ void BpeModel::MergeShort(std::string_view piece, std::vector<std::int32_t>* ids
     if (lowest == kNoMerge) break;
     symbols[at] = merged[at];
     --pairs;
-    for (std::size_t i = at + 1; i <= pairs; ++i) symbols[i] = symbols[i + 1];
+    for (std::size_t i = at + 1; i <= pairs; ++i)
+      symbols[i] = symbols[i + 1];
     for (std::size_t i = at; i < pairs; ++i) {
       ranks[i] = ranks[i + 1];
       merged[i] = merged[i + 1];
@@ -257,13 +269,17 @@ void BpeModel::MergeShort(std::string_view piece, std::vector<std::int32_t>* ids
     if (at > 0) set(at - 1, Find(symbols[at - 1], symbols[at]));
     if (at < pairs) set(at, Find(symbols[at], symbols[at + 1]));
   }
-  ids->insert(ids->end(), symbols.begin(), symbols.begin() + static_cast<std::ptrdiff_t>(pairs) + 1);
+  ids->insert(ids->end(), symbols.begin(),
+              symbols.begin() + static_cast<std::ptrdiff_t>(pairs) + 1);
 }
 
-void BpeModel::EncodeAnew(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const {
+void BpeModel::EncodeAnew(std::string_view piece,
+                          Scratch* scratch,
+                          std::vector<std::int32_t>* ids) const {
   if (ignore_merges_) {
     scratch->spelling.clear();
-    for (const char byte : piece) AppendUtf8(ByteLevelCharacter(static_cast<std::uint8_t>(byte)), scratch->spelling);
+    for (const char byte : piece)
+      AppendUtf8(ByteLevelCharacter(static_cast<std::uint8_t>(byte)), scratch->spelling);
     const std::int32_t whole = vocab_.Find(scratch->spelling);
     if (whole >= 0) {
       ids->push_back(whole);
@@ -299,7 +315,8 @@ void BpeModel::Encode(std::string_view piece,
   const std::size_t before = ids->size();
   EncodeAnew(piece, scratch, ids);
   const std::size_t count = ids->size() - before;
-  if (count >= 1 && count <= WordCache::kMostIds) scratch->cache.Put(key, std::span(*ids).subspan(before));
+  if (count >= 1 && count <= WordCache::kMostIds)
+    scratch->cache.Put(key, std::span(*ids).subspan(before));
 }
 
 }  // namespace aha::policy

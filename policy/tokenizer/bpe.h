@@ -48,10 +48,12 @@ class BpeModel {
 
   /// `json` is the model's members; vocab and merges are read from `parts` instead.
   /// kInvalidArgument names an option that is not supported, kCorrupt a malformed field.
-  static Result<BpeModel> FromJson(const nlohmann::json& json, const ModelParts& parts, std::string_view where);
+  static Result<BpeModel> FromJson(const nlohmann::json& json,
+                                   const ModelParts& parts,
+                                   std::string_view where);
 
-  /// Appends the ids of `piece`, a piece of valid UTF-8. A byte that the vocabulary lacks becomes the unknown
-  /// token, or nothing when there is none, as in `tokenizers`.
+  /// Appends the ids of `piece`, a piece of valid UTF-8. A byte that the vocabulary lacks becomes
+  /// the unknown token, or nothing when there is none, as in `tokenizers`.
   void Encode(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const;
 
   /// Token to id, as spelt in the file.
@@ -62,7 +64,8 @@ class BpeModel {
     std::int32_t rank = kNoMerge;
     std::int32_t merged = -1;
   };
-  // A slot of the open-addressing table from a pair of ids to its merge; free when rank is kNoMerge.
+  // A slot of the open-addressing table from a pair of ids to its merge; free when rank is
+  // kNoMerge.
   struct Slot {
     std::uint64_t pair = 0;
     Merge merge;

@@ -58,7 +58,7 @@ class Reader {
 // `\s+(?!\S)|\s+`, or with `line_ends` before them `\s*[\r\n]+`, at white space.
 template <bool line_ends>
 std::size_t Spaces(const Reader& text, std::size_t at) {
-  std::size_t last = at;      // start of the run's last character
+  std::size_t last = at;       // start of the run's last character
   std::size_t after_line = 0;  // end of the last line end in the run
   std::size_t end = at;
   while (true) {
@@ -136,7 +136,8 @@ struct DeepSeek {
     if ((first.char_class & kSigns) != 0) {
       if (first.length == 1 && IsAsciiLetter(text.Byte(at + 1))) {
         std::size_t end = at + 2;
-        while (IsAsciiLetter(text.Byte(end))) ++end;
+        while (IsAsciiLetter(text.Byte(end)))
+          ++end;
         return end;
       }
       return text.Run(text.Run(at, kSigns), kLineEnd);
@@ -173,7 +174,8 @@ template <int most>
 std::size_t MatchNumbers(std::string_view whole, std::size_t from, std::span<MatchRange> out) {
   const Reader text(whole);
   std::size_t count = 0;
-  while (count < out.size() && (from = text.Run(from, static_cast<std::uint8_t>(~kNumber))) < text.size()) {
+  while (count < out.size() &&
+         (from = text.Run(from, static_cast<std::uint8_t>(~kNumber))) < text.size()) {
     const std::size_t end = text.Run(from, kNumber, most);
     out[count++] = {from, end};
     from = end;
@@ -184,9 +186,12 @@ std::size_t MatchNumbers(std::string_view whole, std::size_t from, std::span<Mat
 // DeepSeek's `[一-龥぀-ゟ゠-ヿ]+`: every such character has three bytes, the first E3..E9.
 std::size_t MatchCjk(std::string_view text, std::size_t from, std::span<MatchRange> out) {
   const auto is_cjk = [&](std::size_t at) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<std::uint8_t>(text[at + i])); };
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::uint32_t>(static_cast<std::uint8_t>(text[at + i]));
+    };
     if (byte(0) < 0xE3 || byte(0) > 0xE9) return false;
-    const std::uint32_t code = ((byte(0) & 0x0FU) << 12U) | ((byte(1) & 0x3FU) << 6U) | (byte(2) & 0x3FU);
+    const std::uint32_t code =
+        ((byte(0) & 0x0FU) << 12U) | ((byte(1) & 0x3FU) << 6U) | (byte(2) & 0x3FU);
     return (code >= 0x4E00 && code <= 0x9FA5) || (code >= 0x3040 && code <= 0x30FF);
   };
   std::size_t count = 0;
@@ -196,7 +201,8 @@ std::size_t MatchCjk(std::string_view text, std::size_t from, std::span<MatchRan
       continue;
     }
     std::size_t end = from + 3;
-    while (end < text.size() && is_cjk(end)) end += 3;
+    while (end < text.size() && is_cjk(end))
+      end += 3;
     out[count++] = {from, end};
     from = end;
   }
@@ -205,7 +211,8 @@ std::size_t MatchCjk(std::string_view text, std::size_t from, std::span<MatchRan
 
 constexpr std::string_view kCjkPattern = "[一-龥\u3040-ゟ゠-ヿ]+";
 constexpr std::string_view kDeepSeekPattern =
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+    "[!\"#$%&'()*+,\\-./"
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
     "?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
 constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -213,10 +220,15 @@ constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 constexpr std::array<std::string_view, 7> kPatterns = {
-    kGpt2Pattern, kLlama3Pattern, kQwen2Pattern, kDeepSeekPattern, kCjkPattern, R"(\p{N}{1,3})", kNumberPattern};
-constexpr std::array<FastSplit, 7> kMatchers = {
-    &MatchEverywhere<Gpt2>, &MatchEverywhere<Llama3<3>>, &MatchEverywhere<Llama3<1>>, &MatchEverywhere<DeepSeek>,
-    &MatchCjk, &MatchNumbers<3>, &MatchNumbers<1>};
+    kGpt2Pattern, kLlama3Pattern,  kQwen2Pattern, kDeepSeekPattern,
+    kCjkPattern,  R"(\p{N}{1,3})", kNumberPattern};
+constexpr std::array<FastSplit, 7> kMatchers = {&MatchEverywhere<Gpt2>,
+                                                &MatchEverywhere<Llama3<3>>,
+                                                &MatchEverywhere<Llama3<1>>,
+                                                &MatchEverywhere<DeepSeek>,
+                                                &MatchCjk,
+                                                &MatchNumbers<3>,
+                                                &MatchNumbers<1>};
 
 }  // namespace
 
@@ -227,6 +239,8 @@ FastSplit FindFastSplit(std::string_view pattern) {
   return nullptr;
 }
 
-std::span<const std::string_view> FastPatterns() { return kPatterns; }
+std::span<const std::string_view> FastPatterns() {
+  return kPatterns;
+}
 
 }  // namespace aha::policy

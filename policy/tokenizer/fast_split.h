@@ -13,9 +13,11 @@ struct MatchRange {
   std::size_t begin, end;
 };
 
-/// Writes the matches of one expression in `text` (valid UTF-8) from byte `from` on, in order, until
-/// `out` is full or the text ends; how many. Continue from the end of the last one.
-using FastSplit = std::size_t (*)(std::string_view text, std::size_t from, std::span<MatchRange> out);
+/// Writes the matches of one expression in `text` (valid UTF-8) from byte `from` on, in order,
+/// until `out` is full or the text ends; how many. Continue from the end of the last one.
+using FastSplit = std::size_t (*)(std::string_view text,
+                                  std::size_t from,
+                                  std::span<MatchRange> out);
 
 /// The matcher for `pattern`, recognised by its exact text; null when there is none.
 FastSplit FindFastSplit(std::string_view pattern);

@@ -18,7 +18,9 @@ class Cursor {
   [[nodiscard]] std::size_t at() const { return at_; }
   // The next byte that is no blank; NUL at the end.
   char Peek() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
     return at_ < text_.size() ? text_[at_] : '\0';
   }
   bool Take(char c) {
@@ -92,7 +94,9 @@ class Cursor {
   // Numbers and names.
   bool SkipWord() {
     const std::size_t begin = at_;
-    while (at_ < text_.size() && std::string_view(" \n\t\r,:]}[{\"").find(text_[at_]) == std::string_view::npos) ++at_;
+    while (at_ < text_.size() &&
+           std::string_view(" \n\t\r,:]}[{\"").find(text_[at_]) == std::string_view::npos)
+      ++at_;
     return at_ > begin;
   }
   std::optional<std::uint32_t> Hex4() {
@@ -203,15 +207,18 @@ Result<TokenTable> ReadVocab(std::string_view json, std::string_view where) {
     std::int64_t id = 0;
     const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), id);
     const bool padded = value->size() > 1 && value->front() == '0';
-    if (padded || end != value->data() + value->size() || (error != std::errc() && error != std::errc::result_out_of_range)) {
+    if (padded || end != value->data() + value->size() ||
+        (error != std::errc() && error != std::errc::result_out_of_range)) {
       return refuse(token, fmt::format("{} is not an integer", value->substr(0, 40)));
     }
     if (error != std::errc() || id < 0 || id > TokenTable::kMaxId) {
-      return refuse(token, fmt::format("id {} is not between 0 and {}", value->substr(0, 40), TokenTable::kMaxId));
+      return refuse(token, fmt::format("id {} is not between 0 and {}", value->substr(0, 40),
+                                       TokenTable::kMaxId));
     }
     const TokenTable::Added added = table.Add(token, static_cast<std::int32_t>(id));
     if (added == TokenTable::Added::kSameToken) return refuse(token, "is there twice");
-    if (added == TokenTable::Added::kSameId) return refuse(token, fmt::format("another token has id {} too", id));
+    if (added == TokenTable::Added::kSameId)
+      return refuse(token, fmt::format("another token has id {} too", id));
     return true;
   };
   if (!EachMember(cursor, member)) {
@@ -241,7 +248,9 @@ Result<bool> MergeReader::Next(Merge* merge) {
     merge->index = index_++;
     if (kind == '[') return Pair(merge);
     const auto line = kind == '"' ? cursor.String(&left_) : std::nullopt;
-    if (!line) return Fail(Code::kCorrupt, "{}[{}]: must be \"a b\" or [\"a\", \"b\"]", where_, merge->index);
+    if (!line)
+      return Fail(Code::kCorrupt, "{}[{}]: must be \"a b\" or [\"a\", \"b\"]", where_,
+                  merge->index);
     at_ = cursor.at();
     if (!line->starts_with("#version")) return Line(*line, merge);
   }
@@ -265,7 +274,8 @@ Result<bool> MergeReader::Pair(Merge* merge) {
 Result<bool> MergeReader::Line(std::string_view line, Merge* merge) {
   const std::size_t space = line.find(' ');
   if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-    return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not two tokens with a space between", where_, merge->index, line);
+    return Fail(Code::kCorrupt, "{}[{}]: \"{}\" is not two tokens with a space between", where_,
+                merge->index, line);
   }
   merge->left = line.substr(0, space);
   merge->right = line.substr(space + 1);

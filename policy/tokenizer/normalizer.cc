@@ -22,7 +22,8 @@ class CodePoints {
  public:
   explicit CodePoints(const icu::UnicodeSet& set) : bits_(0x110000, false) {
     for (int i = 0; i < set.getRangeCount(); ++i) {
-      for (UChar32 c = set.getRangeStart(i); c <= set.getRangeEnd(i); ++c) bits_[static_cast<std::size_t>(c)] = true;
+      for (UChar32 c = set.getRangeStart(i); c <= set.getRangeEnd(i); ++c)
+        bits_[static_cast<std::size_t>(c)] = true;
     }
   }
   [[nodiscard]] bool Has(char32_t code) const { return bits_[code]; }
@@ -32,14 +33,16 @@ class CodePoints {
 };
 
 icu::UnicodeSet SetOf(std::string_view pattern, UErrorCode& error) {
-  return {icu::UnicodeString(pattern.data(), static_cast<std::int32_t>(pattern.size()), US_INV), error};
+  return {icu::UnicodeString(pattern.data(), static_cast<std::int32_t>(pattern.size()), US_INV),
+          error};
 }
 
 // One of Unicode's four forms. Most text is in it already: only a character that may change or join
 // what is before it is looked at closer, together with the character before it.
 class Form final : public TextNormalizer::Step {
  public:
-  // `tokenizers` normalises by the tables of Unicode 9.0: younger characters pass through untouched.
+  // `tokenizers` normalises by the tables of Unicode 9.0: younger characters pass through
+  // untouched.
   Form(std::string_view name, const icu::Normalizer2& form, UErrorCode& error)
       : known_(SetOf("[:age=9.0:]", error)),
         normalizer_(form, known_),
@@ -93,8 +96,10 @@ class Form final : public TextNormalizer::Step {
     std::string ordered;
     std::vector<Mark> marks;
     const auto flush = [&] {
-      std::stable_sort(marks.begin(), marks.end(), [](Mark a, Mark b) { return a.combining_class < b.combining_class; });
-      for (const Mark mark : marks) AppendUtf8(static_cast<char32_t>(mark.code), ordered);
+      std::stable_sort(marks.begin(), marks.end(),
+                       [](Mark a, Mark b) { return a.combining_class < b.combining_class; });
+      for (const Mark mark : marks)
+        AppendUtf8(static_cast<char32_t>(mark.code), ordered);
       marks.clear();
     };
     icu::UnicodeString decomposed;
@@ -124,7 +129,9 @@ class Form final : public TextNormalizer::Step {
     }
     icu::StringByteSink<std::string> sink(out, static_cast<std::int32_t>(part.size()));
     UErrorCode error = U_ZERO_ERROR;
-    normalizer_.normalizeUTF8(0, icu::StringPiece(part.data(), static_cast<std::int32_t>(part.size())), sink, nullptr, error);
+    normalizer_.normalizeUTF8(0,
+                              icu::StringPiece(part.data(), static_cast<std::int32_t>(part.size())),
+                              sink, nullptr, error);
     if (U_FAILURE(error)) return Fail(Code::kInternal, "normalising: {}", u_errorName(error));
     return {};
   }
@@ -138,7 +145,8 @@ class Form final : public TextNormalizer::Step {
 // Every match of a text or expression becomes `content`.
 class Replace final : public TextNormalizer::Step {
  public:
-  Replace(SplitRegex regex, std::string content) : regex_(std::move(regex)), content_(std::move(content)) {}
+  Replace(SplitRegex regex, std::string content)
+      : regex_(std::move(regex)), content_(std::move(content)) {}
 
   Result<bool> Apply(std::string_view text, std::string* out) const override {
     RegexMatches matches(regex_);
@@ -153,7 +161,9 @@ class Replace final : public TextNormalizer::Step {
       out->append(content_);
       done = match->end;
       changed = true;
-      if (out->size() > kMostBytes) return Fail(Code::kExhausted, "a replacing normalizer makes more than {} bytes of a text", kMostBytes);
+      if (out->size() > kMostBytes)
+        return Fail(Code::kExhausted, "a replacing normalizer makes more than {} bytes of a text",
+                    kMostBytes);
     }
     if (changed) out->append(text, done);
     return changed;
@@ -206,11 +216,13 @@ const icu::Normalizer2* FormNamed(std::string_view name, UErrorCode& error) {
   return nullptr;
 }
 
-Result<std::shared_ptr<const TextNormalizer::Step>> MakeReplace(const nlohmann::json& json, std::string_view where) {
+Result<std::shared_ptr<const TextNormalizer::Step>> MakeReplace(const nlohmann::json& json,
+                                                                std::string_view where) {
   const nlohmann::json& pattern = JsonMember(json, "pattern");
   const std::string pattern_at = fmt::format("{}.pattern", where);
   const bool literal = pattern.is_object() && pattern.contains("String");
-  AHA_ASSIGN(const auto text, JsonField<std::string>(pattern, pattern_at, literal ? "String" : "Regex"));
+  AHA_ASSIGN(const auto text,
+             JsonField<std::string>(pattern, pattern_at, literal ? "String" : "Regex"));
   AHA_ASSIGN(auto content, JsonField<std::string>(json, where, "content"));
   auto regex = literal ? SplitRegex::FromLiteral(text) : SplitRegex::FromPattern(text);
   if (!regex) return Within(regex.error(), "{}", pattern_at);
@@ -241,7 +253,8 @@ Status TextNormalizer::Add(const nlohmann::json& json, std::string_view where) {
     return {};
   }
   if (steps_.size() >= kMostSteps) {
-    return Fail(Code::kInvalidArgument, "{}: more than {} normalizers are not supported", where, kMostSteps);
+    return Fail(Code::kInvalidArgument, "{}: more than {} normalizers are not supported", where,
+                kMostSteps);
   }
   if (type == "Replace") {
     AHA_ASSIGN(steps_.emplace_back(), MakeReplace(json, where));
@@ -261,7 +274,8 @@ Status TextNormalizer::Add(const nlohmann::json& json, std::string_view where) {
   if (U_FAILURE(error)) return Fail(Code::kInternal, "ICU has no {}: {}", type, u_errorName(error));
   if (form == nullptr) {
     return Fail(Code::kInvalidArgument,
-                "{}: normalizer {} is not supported; known: NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Sequence",
+                "{}: normalizer {} is not supported; known: NFC, NFD, NFKC, NFKD, Lowercase, "
+                "Prepend, Replace, Sequence",
                 where, type);
   }
   steps_.push_back(std::make_shared<const Form>(type, *form, error));
@@ -273,7 +287,8 @@ Result<std::string_view> TextNormalizer::Apply(std::string_view text, std::strin
   std::string next;
   for (const auto& step : steps_) {
     if (text.size() > kMostBytes) {
-      return Fail(Code::kInvalidArgument, "a text of {} bytes is too long to normalise", text.size());
+      return Fail(Code::kInvalidArgument, "a text of {} bytes is too long to normalise",
+                  text.size());
     }
     AHA_ASSIGN(const bool changed, step->Apply(text, &next));
     if (!changed) continue;

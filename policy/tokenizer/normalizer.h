@@ -19,7 +19,8 @@ class TextNormalizer {
   /// `json` may be null. kInvalidArgument names a component that is not supported.
   static Result<TextNormalizer> FromJson(const nlohmann::json& json, std::string_view where);
 
-  /// `text` (valid UTF-8), normalised: a view into `text` when nothing changes, else into `storage`.
+  /// `text` (valid UTF-8), normalised: a view into `text` when nothing changes, else into
+  /// `storage`.
   Result<std::string_view> Apply(std::string_view text, std::string* storage) const;
   [[nodiscard]] Result<std::string> Apply(std::string_view text) const;
 

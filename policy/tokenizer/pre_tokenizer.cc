@@ -76,7 +76,8 @@ Status PreTokenizer::Add(const nlohmann::json& json, const std::string& where, i
     return {};
   }
   if (steps_.size() >= kMaxSteps) {
-    return Fail(Code::kInvalidArgument, "{}: more than {} steps are not supported", where, kMaxSteps);
+    return Fail(Code::kInvalidArgument, "{}: more than {} steps are not supported", where,
+                kMaxSteps);
   }
   if (byte_level_) {
     return Fail(Code::kInvalidArgument, "{}: {} after ByteLevel is not supported", where, type);
@@ -158,7 +159,8 @@ class PreTokenizer::Walk {
       if (piece.starts_with(' ')) return Run(step + 1, piece);
       return Run(step + 1, storage_.emplace_back(fmt::format(" {}", piece)));
     }
-    if (now.fast != nullptr && now.behavior == SplitBehavior::kIsolated) return RunIsolated(step, piece);
+    if (now.fast != nullptr && now.behavior == SplitBehavior::kIsolated)
+      return RunIsolated(step, piece);
     std::vector<Part>& parts = parts_[step];
     AHA_TRY(FindParts(step, piece, &parts));
     const bool removes = now.behavior == SplitBehavior::kRemoved;
@@ -218,7 +220,8 @@ class PreTokenizer::Walk {
       std::array<MatchRange, kMatchesAtOnce> found;
       for (std::size_t count = found.size(); count == found.size();) {
         count = steps_[step].fast(text, done, found);
-        for (std::size_t i = 0; i < count; ++i) add(found[i].begin, found[i].end);
+        for (std::size_t i = 0; i < count; ++i)
+          add(found[i].begin, found[i].end);
       }
     } else {
       auto& matches = matches_[step];

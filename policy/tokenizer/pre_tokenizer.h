@@ -29,8 +29,8 @@ enum class SplitBehavior : std::uint8_t {
 /// Immutable and thread-safe.
 class PreTokenizer {
  public:
-  /// Hears pieces in order, many at a time. They are views into the text, or into storage that lives
-  /// until the sink returns.
+  /// Hears pieces in order, many at a time. They are views into the text, or into storage that
+  /// lives until the sink returns.
   using Sink = std::function<void(std::span<const std::string_view>)>;
 
   /// kInvalidArgument names a component that is not supported, kCorrupt a malformed field.
@@ -40,8 +40,8 @@ class PreTokenizer {
   Status Split(std::string_view text, const Sink& sink) const;
 
  private:
-  // What one component does: cuts by matches of a matcher or a regex, or (with neither) puts a space
-  // before each piece that starts with none.
+  // What one component does: cuts by matches of a matcher or a regex, or (with neither) puts a
+  // space before each piece that starts with none.
   struct Step {
     FastSplit fast = nullptr;
     std::vector<SplitRegex> regex;  // none or one

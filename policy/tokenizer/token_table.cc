@@ -14,7 +14,8 @@ std::size_t TokenTable::SlotFor(std::string_view token, std::size_t hash) const 
   const std::size_t mask = slots_.size() - 1;
   std::size_t at = hash & mask;
   const auto tag = static_cast<std::uint32_t>(hash >> 32U);
-  while (slots_[at].id != kNone && (slots_[at].tag != tag || SpellingOf(slots_[at].id) != token)) at = (at + 1) & mask;
+  while (slots_[at].id != kNone && (slots_[at].tag != tag || SpellingOf(slots_[at].id) != token))
+    at = (at + 1) & mask;
   return at;
 }
 
@@ -24,7 +25,8 @@ void TokenTable::Grow(std::size_t slots) {
     if (by_id_[id].length == kAbsent) continue;
     const std::string_view token = SpellingOf(static_cast<std::int32_t>(id));
     const std::size_t hash = HashOf(token);
-    slots_[SlotFor(token, hash)] = {static_cast<std::uint32_t>(hash >> 32U), static_cast<std::int32_t>(id)};
+    slots_[SlotFor(token, hash)] = {static_cast<std::uint32_t>(hash >> 32U),
+                                    static_cast<std::int32_t>(id)};
   }
 }
 
@@ -36,7 +38,8 @@ TokenTable::Added TokenTable::Add(std::string_view token, std::int32_t id) {
   if (slot.id != kNone) return Added::kSameToken;
   if (index < by_id_.size() && by_id_[index].length != kAbsent) return Added::kSameId;
   if (index >= by_id_.size()) by_id_.resize(index + 1);
-  by_id_[index] = {static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(token.size())};
+  by_id_[index] = {static_cast<std::uint32_t>(text_.size()),
+                   static_cast<std::uint32_t>(token.size())};
   text_ += token;
   slot = {static_cast<std::uint32_t>(hash >> 32U), id};
   ++count_;

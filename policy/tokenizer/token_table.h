@@ -26,7 +26,9 @@ class TokenTable {
   Added Add(std::string_view token, std::int32_t id);
 
   /// The id of a token, or kNone.
-  [[nodiscard]] std::int32_t Find(std::string_view token) const { return Find(token, HashOf(token)); }
+  [[nodiscard]] std::int32_t Find(std::string_view token) const {
+    return Find(token, HashOf(token));
+  }
   /// The same in two steps, for many tokens at a time: memory fetches the slots meanwhile.
   [[nodiscard]] std::int32_t Find(std::string_view token, std::size_t hash) const {
     return slots_.empty() ? kNone : slots_[SlotFor(token, hash)].id;
@@ -45,7 +47,7 @@ class TokenTable {
 
  private:
   struct Slot {
-    std::uint32_t tag = 0;        // half of the token's hash
+    std::uint32_t tag = 0;    // half of the token's hash
     std::int32_t id = kNone;  // kNone: the slot is free
   };
   struct Span {
@@ -60,9 +62,9 @@ class TokenTable {
   [[nodiscard]] std::size_t SlotFor(std::string_view token, std::size_t hash) const;
   void Grow(std::size_t slots);
 
-  std::string text_;          // the spellings, one after another
+  std::string text_;  // the spellings, one after another
   std::vector<Span> by_id_;
-  std::vector<Slot> slots_;   // open addressing; a power of two, at most half full
+  std::vector<Slot> slots_;  // open addressing; a power of two, at most half full
   std::size_t count_ = 0;
 };
 

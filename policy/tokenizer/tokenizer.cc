@@ -21,8 +21,8 @@ namespace {
 
 constexpr std::size_t kMostFileBytes = std::size_t{1} << 30U;
 
-// Working memory that warms up with use: a call takes one and gives it back, so there are no more of
-// them than calls at one time.
+// Working memory that warms up with use: a call takes one and gives it back, so there are no more
+// of them than calls at one time.
 class ScratchPool {
  public:
   using Handle = std::unique_ptr<BpeModel::Scratch>;
@@ -62,15 +62,21 @@ struct Tokenizer::Rep {
 
   Status ReadAdded(const nlohmann::json& json);
   Status FillBytes();
-  Status EncodeText(std::string_view text, BpeModel::Scratch* scratch, std::vector<std::int32_t>* ids) const;
+  Status EncodeText(std::string_view text,
+                    BpeModel::Scratch* scratch,
+                    std::vector<std::int32_t>* ids) const;
   Status EncodePlain(std::string_view text,
                      BpeModel::Scratch* scratch,
                      std::vector<std::int32_t>* ids) const;
   [[nodiscard]] const AddedToken* FindAdded(std::int32_t id) const {
-    const auto found = std::lower_bound(added.begin(), added.end(), id, [](const AddedToken& token, std::int32_t i) { return token.id < i; });
+    const auto found =
+        std::lower_bound(added.begin(), added.end(), id,
+                         [](const AddedToken& token, std::int32_t i) { return token.id < i; });
     return found != added.end() && found->id == id ? &*found : nullptr;
   }
-  [[nodiscard]] bool Knows(std::int32_t id) const { return id >= 0 && static_cast<std::size_t>(id) < special.size(); }
+  [[nodiscard]] bool Knows(std::int32_t id) const {
+    return id >= 0 && static_cast<std::size_t>(id) < special.size();
+  }
   [[nodiscard]] std::string_view BytesOf(std::int32_t id) const {
     const auto at = static_cast<std::size_t>(id);
     return {bytes.data() + bytes_begin[at], bytes_begin[at + 1] - bytes_begin[at]};
@@ -167,12 +173,14 @@ Status Tokenizer::Rep::ReadAdded(const nlohmann::json& json) {
 
 Status Tokenizer::Rep::FillBytes() {
   const TokenTable& vocab = model.vocab();
-  const auto end = static_cast<std::size_t>(std::max(vocab.end_id(), added.empty() ? 0 : added.back().id + 1));
+  const auto end =
+      static_cast<std::size_t>(std::max(vocab.end_id(), added.empty() ? 0 : added.back().id + 1));
   if (end == 0) return Fail(Code::kCorrupt, "model.vocab: is empty");
   for (const AddedToken& token : added) {
     const auto other = vocab.TokenOf(token.id);
     if (other && *other != token.content) {
-      return Fail(Code::kCorrupt, "added_tokens: \"{}\" and \"{}\" both have id {}", token.content, *other, token.id);
+      return Fail(Code::kCorrupt, "added_tokens: \"{}\" and \"{}\" both have id {}", token.content,
+                  *other, token.id);
     }
   }
   special.assign(end, 0);
@@ -205,9 +213,11 @@ Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& tokenizer_json) {
 Result<Tokenizer> Tokenizer::FromText(std::string text, std::string_view name) {
   const auto read = [&]() -> Result<Tokenizer> {
     if (text.size() > kMostFileBytes) {
-      return Fail(Code::kInvalidArgument, "has {} bytes; more than {} are not read", text.size(), kMostFileBytes);
+      return Fail(Code::kInvalidArgument, "has {} bytes; more than {} are not read", text.size(),
+                  kMostFileBytes);
     }
-    if (const auto bad = FirstInvalidUtf8(text)) return Fail(Code::kCorrupt, "is not UTF-8 at byte {}", *bad);
+    if (const auto bad = FirstInvalidUtf8(text))
+      return Fail(Code::kCorrupt, "is not UTF-8 at byte {}", *bad);
     AHA_ASSIGN(const ModelParts parts, CutModelParts(text));
     AHA_ASSIGN(const nlohmann::json json, ParseStrictJson(parts.rest, ""));
     if (!json.is_object()) return Fail(Code::kCorrupt, "must be a JSON object");
@@ -256,7 +266,9 @@ Status Tokenizer::Rep::EncodePlain(std::string_view plain,
   return {};
 }
 
-Status Tokenizer::Rep::EncodeText(std::string_view utf8, BpeModel::Scratch* scratch, std::vector<std::int32_t>* ids) const {
+Status Tokenizer::Rep::EncodeText(std::string_view utf8,
+                                  BpeModel::Scratch* scratch,
+                                  std::vector<std::int32_t>* ids) const {
   std::vector<AddedTokenFinder::Segment> segments;
   before.Split(utf8, &segments);
   for (const auto& segment : segments) {
@@ -330,7 +342,9 @@ bool Tokenizer::IsSpecial(std::int32_t id) const {
   return rep_->Knows(id) && rep_->special[static_cast<std::size_t>(id)] != 0;
 }
 
-std::size_t Tokenizer::vocab_size() const { return rep_->special.size(); }
+std::size_t Tokenizer::vocab_size() const {
+  return rep_->special.size();
+}
 
 std::span<const AddedToken> Tokenizer::added_tokens() const {
   return rep_->added;

@@ -11,14 +11,14 @@ namespace aha::policy {
 
 /// One bit each, so that a set of classes is a mask. Every character has exactly one.
 enum CharClass : std::uint8_t {
-  kLetter = 1,         ///< \p{L}
-  kMark = 2,           ///< \p{M}
-  kNumber = 4,         ///< \p{N}
-  kPunctuation = 8,    ///< \p{P}
-  kSymbol = 16,        ///< \p{S}
-  kSpace = 32,         ///< \s; line ends excepted
-  kLineEnd = 64,       ///< \r and \n, which are \s too
-  kOther = 128,        ///< everything else: controls, format characters, unassigned
+  kLetter = 1,       ///< \p{L}
+  kMark = 2,         ///< \p{M}
+  kNumber = 4,       ///< \p{N}
+  kPunctuation = 8,  ///< \p{P}
+  kSymbol = 16,      ///< \p{S}
+  kSpace = 32,       ///< \s; line ends excepted
+  kLineEnd = 64,     ///< \r and \n, which are \s too
+  kOther = 128,      ///< everything else: controls, format characters, unassigned
 };
 
 /// A character at some place of a text: its class and how many bytes it has.

@@ -43,7 +43,8 @@ class WordCache {
       key.b = Load<std::uint64_t>(p + 8);
       key.c = Load<std::uint64_t>(p + n - 8);
     }
-    key.hash = Mix(key.a ^ 0x9E3779B97F4A7C15ULL, key.b ^ key.length ^ (key.c * 0xD6E8FEB86659FD93ULL));
+    key.hash =
+        Mix(key.a ^ 0x9E3779B97F4A7C15ULL, key.b ^ key.length ^ (key.c * 0xD6E8FEB86659FD93ULL));
     return key;
   }
 
@@ -51,7 +52,8 @@ class WordCache {
   [[nodiscard]] std::span<const std::int32_t> Find(const Key& key) const {
     const std::size_t at = key.hash & (entries_.size() - 1);
     for (const Entry* entry : {&entries_[at], &entries_[at ^ 1U]}) {
-      if (entry->a == key.a && entry->b == key.b && entry->c == key.c && entry->length == key.length) {
+      if (entry->a == key.a && entry->b == key.b && entry->c == key.c &&
+          entry->length == key.length) {
         return {entry->ids.data(), entry->count};
       }
     }
@@ -71,7 +73,9 @@ class WordCache {
     std::memcpy(entry.ids.data(), ids.data(), ids.size_bytes());
   }
 
-  void Prefetch(const Key& key) const { __builtin_prefetch(&entries_[key.hash & (entries_.size() - 1)]); }
+  void Prefetch(const Key& key) const {
+    __builtin_prefetch(&entries_[key.hash & (entries_.size() - 1)]);
+  }
 
  private:
   struct alignas(64) Entry {

@@ -22,7 +22,8 @@ Ranges OfRegex(std::string_view pattern, std::string_view text) {
   RegexMatches matches(regex);
   matches.Start(text);
   Ranges found;
-  while (const auto match = matches.Next().value()) found.emplace_back(match->begin, match->end);
+  while (const auto match = matches.Next().value())
+    found.emplace_back(match->begin, match->end);
   return found;
 }
 
@@ -32,7 +33,8 @@ Ranges OfMatcher(std::string_view pattern, std::string_view text, std::size_t at
   Ranges found;
   for (std::size_t count = at_once; count == at_once;) {
     count = split(text, found.empty() ? 0 : found.back().second, out);
-    for (std::size_t i = 0; i < count; ++i) found.emplace_back(out[i].begin, out[i].end);
+    for (std::size_t i = 0; i < count; ++i)
+      found.emplace_back(out[i].begin, out[i].end);
   }
   return found;
 }
@@ -40,13 +42,21 @@ Ranges OfMatcher(std::string_view pattern, std::string_view text, std::size_t at
 // Parts that meet every branch of the expressions, and random code points.
 std::string RandomText(DrawSequence& draw) {
   static const std::vector<std::string> parts = {
-      "a", "Z", "é", "ſ", "漢", "あ", "ー", "가", "'", "'s", "'S", "'LL", "'re", "'ſ", "1", "234", "5678", "½", "٣", "Ⅷ", " ", "  ", "\t", "\n",
-      "\r", "\r\n", "\u00a0", "\u3000", "\u0085", "\u180e", "\u200b", "\u200d", "!", "-", "$", "_", "€", "“", "、", "\u0301", "\u0903",
-      "\U0001F600", "\U000E0FFF", "\u0378", std::string(1, '\0'), "\x01", "\uFFFF", "\uD7FF", "\uE000", "\U00010FFF"};
+      "a",      "Z",          "é",          "ſ",      "漢",
+      "あ",     "ー",         "가",         "'",      "'s",
+      "'S",     "'LL",        "'re",        "'ſ",     "1",
+      "234",    "5678",       "½",          "٣",      "Ⅷ",
+      " ",      "  ",         "\t",         "\n",     "\r",
+      "\r\n",   "\u00a0",     "\u3000",     "\u0085", "\u180e",
+      "\u200b", "\u200d",     "!",          "-",      "$",
+      "_",      "€",          "“",          "、",     "\u0301",
+      "\u0903", "\U0001F600", "\U000E0FFF", "\u0378", std::string(1, '\0'),
+      "\x01",   "\uFFFF",     "\uD7FF",     "\uE000", "\U00010FFF"};
   std::string text;
   for (std::int64_t n = draw.Integer(0, 14); n > 0; --n) {
     if (draw.Chance(0.9)) {
-      text += parts[static_cast<std::size_t>(draw.Integer(0, static_cast<std::int64_t>(parts.size()) - 1))];
+      text += parts[static_cast<std::size_t>(
+          draw.Integer(0, static_cast<std::int64_t>(parts.size()) - 1))];
       continue;
     }
     const auto code = static_cast<char32_t>(draw.Integer(0, 0x10FFFF));
@@ -68,7 +78,8 @@ TEST_P(FastSplitTest, FindsWhatTheExpressionFindsInRandomTexts) {
     RegexMatches matches(regex);
     matches.Start(text);
     Ranges expected;
-    while (const auto match = matches.Next().value()) expected.emplace_back(match->begin, match->end);
+    while (const auto match = matches.Next().value())
+      expected.emplace_back(match->begin, match->end);
     ASSERT_EQ(OfMatcher(Pattern(), text, i % 2 == 0 ? 1 : 64), expected) << ToByteLevel(text);
   }
 }
@@ -82,13 +93,18 @@ TEST_P(FastSplitTest, FindsEveryCharacterInItsClass) {
       AppendUtf8(code, text);
       text += context;
     }
-    ASSERT_EQ(OfMatcher(Pattern(), text, 64), OfRegex(Pattern(), text)) << "between \"" << context << "\"";
+    ASSERT_EQ(OfMatcher(Pattern(), text, 64), OfRegex(Pattern(), text))
+        << "between \"" << context << "\"";
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Patterns, FastSplitTest, testing::Range(std::size_t{0}, FastPatterns().size()));
+INSTANTIATE_TEST_SUITE_P(Patterns,
+                         FastSplitTest,
+                         testing::Range(std::size_t{0}, FastPatterns().size()));
 
-TEST(FastSplit, KnowsNoOtherExpression) { EXPECT_EQ(FindFastSplit(R"(\p{N}{1,4})"), nullptr); }
+TEST(FastSplit, KnowsNoOtherExpression) {
+  EXPECT_EQ(FindFastSplit(R"(\p{N}{1,4})"), nullptr);
+}
 
 }  // namespace
 }  // namespace aha::policy

@@ -15,21 +15,25 @@ using Json = nlohmann::json;
 
 std::string Repeated(std::string_view part, std::size_t bytes) {
   std::string text;
-  while (text.size() < bytes) text += part;
+  while (text.size() < bytes)
+    text += part;
   return text;
 }
 
 struct HostileCase {
   std::string name, part, first;
 };
-void PrintTo(const HostileCase& c, std::ostream* os) { *os << c.name; }
+void PrintTo(const HostileCase& c, std::ostream* os) {
+  *os << c.name;
+}
 
 class HostileTextTest : public testing::TestWithParam<HostileCase> {};
 
 TEST_P(HostileTextTest, MegabyteTakesUnderASecondAndComesBack) {
   TrainOptions options;
   options.vocab_size = 300;
-  const std::vector<std::string> documents(2, "aaaaaaaaaaaaaaaa                1111111111 éé the cat");
+  const std::vector<std::string> documents(2,
+                                           "aaaaaaaaaaaaaaaa                1111111111 éé the cat");
   Json json = Json::parse(TrainBpe(documents, options).value());
   json["normalizer"] = {{"type", "NFC"}};
   const Tokenizer tokenizer = Tokenizer::FromText(json.dump(), "test").value();
@@ -52,7 +56,8 @@ INSTANTIATE_TEST_SUITE_P(Table,
                                          HostileCase{"Nul", std::string(1, '\0'), ""},
                                          HostileCase{"Marks", "\u0301", "e"},
                                          HostileCase{"MarksOutOfOrder", "\u0316\u0301", "e"},
-                                         HostileCase{"MarksFalling", "\u0345\u0301\u0316\u0334", "q"},
+                                         HostileCase{"MarksFalling", "\u0345\u0301\u0316\u0334",
+                                                     "q"},
                                          HostileCase{"Jamo", "\u1100\u1161\u11a8", ""},
                                          HostileCase{"Joiners", "\U0001F469\u200d", ""},
                                          HostileCase{"Quotes", "'", ""}),

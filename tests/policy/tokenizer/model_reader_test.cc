@@ -9,26 +9,32 @@ namespace {
 using testing::HasSubstr;
 
 TEST(CutModelParts, TakesTheBigMembersOutAndLeavesTheRest) {
-  const std::string_view text = R"({"a": ["vocab"], "model": {"type": "BPE", "vocab": {"}": 0}, "merges": [["a", "]"]]}, "b": "model"})";
+  const std::string_view text =
+      R"({"a": ["vocab"], "model": {"type": "BPE", "vocab": {"}": 0}, "merges": [["a", "]"]]}, "b": "model"})";
   const auto parts = CutModelParts(text);
   ASSERT_TRUE(parts) << parts.error().message;
   EXPECT_EQ(parts->vocab, R"({"}": 0})");
   EXPECT_EQ(parts->merges, R"([["a", "]"]])");
-  EXPECT_EQ(parts->rest, R"({"a": ["vocab"], "model": {"type": "BPE", "vocab": null, "merges": null}, "b": "model"})");
+  EXPECT_EQ(
+      parts->rest,
+      R"({"a": ["vocab"], "model": {"type": "BPE", "vocab": null, "merges": null}, "b": "model"})");
 }
 
 TEST(CutModelParts, NeverReadsBeyondTheEnd) {
-  const std::string text = R"({"model": {"vocab": {"\u00e9\ud83d\ude00": 1}, "merges": ["a b", ["c", "d"]]}})";
+  const std::string text =
+      R"({"model": {"vocab": {"\u00e9\ud83d\ude00": 1}, "merges": ["a b", ["c", "d"]]}})";
   ASSERT_TRUE(CutModelParts(text));
   for (std::size_t size = 0; size < text.size(); ++size) {
-    const std::string cut = text.substr(0, size);  // its own allocation: a sanitizer sees an overrun
+    const std::string cut =
+        text.substr(0, size);  // its own allocation: a sanitizer sees an overrun
     EXPECT_FALSE(CutModelParts(cut)) << cut;
   }
 }
 
 TEST(CutModelParts, RefusesDepthAndDuplicates) {
   EXPECT_FALSE(CutModelParts(R"({"a": )" + std::string(100000, '[')));
-  EXPECT_THAT(CutModelParts(R"({"model": {"vocab": {"a": 0}, "vocab": {"b": 1}}})").error().message, HasSubstr("twice"));
+  EXPECT_THAT(CutModelParts(R"({"model": {"vocab": {"a": 0}, "vocab": {"b": 1}}})").error().message,
+              HasSubstr("twice"));
 }
 
 TEST(ReadVocab, ReadsEscapesAsJsonMeansThem) {
@@ -71,7 +77,8 @@ TEST(MergeReader, ReadsBothFormsInOrder) {
   MergeReader reader(R"(["#version: 0.2", "a b", ["\u0061 ", "c"], "\u00e9 d"])", "m");
   std::vector<std::string> seen;
   MergeReader::Merge merge;
-  while (reader.Next(&merge).value()) seen.push_back(fmt::format("{}|{}|{}", merge.index, merge.left, merge.right));
+  while (reader.Next(&merge).value())
+    seen.push_back(fmt::format("{}|{}|{}", merge.index, merge.left, merge.right));
   EXPECT_THAT(seen, testing::ElementsAre("1|a|b", "2|a |c", "3|é|d"));
   MergeReader none("[]", "m");
   EXPECT_FALSE(none.Next(&merge).value());
@@ -79,15 +86,21 @@ TEST(MergeReader, ReadsBothFormsInOrder) {
 
 TEST(MergeReader, RefusesWithTheIndex) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {R"(["a"])", "m[0]: \"a\" is not two tokens"}, {R"(["a b c"])", "m[0]"}, {R"([["a"]])", "m[0]: must be"},
-      {R"([["a", "b", "c"]])", "m[0]: must be"},     {R"([["a", 1]])", "m[0]"}, {R"(["a b", 7])", "m[1]: must be"},
-      {R"(["a b" "c d"])", "not valid JSON"},        {R"(["a b")", "not valid JSON"},
+      {R"(["a"])", "m[0]: \"a\" is not two tokens"},
+      {R"(["a b c"])", "m[0]"},
+      {R"([["a"]])", "m[0]: must be"},
+      {R"([["a", "b", "c"]])", "m[0]: must be"},
+      {R"([["a", 1]])", "m[0]"},
+      {R"(["a b", 7])", "m[1]: must be"},
+      {R"(["a b" "c d"])", "not valid JSON"},
+      {R"(["a b")", "not valid JSON"},
   };
   for (const auto& [json, want] : cases) {
     MergeReader reader(json, "m");
     MergeReader::Merge merge;
     Result<bool> more = true;
-    for (int i = 0; i < 4 && more && *more; ++i) more = reader.Next(&merge);
+    for (int i = 0; i < 4 && more && *more; ++i)
+      more = reader.Next(&merge);
     ASSERT_FALSE(more) << json;
     EXPECT_THAT(more.error().message, HasSubstr(want)) << json;
   }
