@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/whole_file.h"
-#include "policy/checkpoint/safetensors.h"
+#include "policy/checkpoint/shards.h"
 
 namespace aha::policy {
 namespace {
