@@ -71,7 +71,12 @@ std::optional<SafetensorsDtype> DtypeNamed(std::string_view name) {
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& file) {
   AHA_ASSIGN(const MappedFile mapped, MappedFile::Open(file));
-  const std::span<const std::byte> bytes = mapped.bytes();
+  return FromBytes(mapped.bytes(), mapped.owner(), file);
+}
+
+Result<SafetensorsFile> SafetensorsFile::FromBytes(std::span<const std::byte> bytes,
+                                                   std::shared_ptr<const void> owner,
+                                                   const std::filesystem::path& file) {
   if (bytes.size() < 8) {
     return Fail(Code::kCorrupt, "{}: {} bytes are too few for a safetensors file", file.string(),
                 bytes.size());
@@ -94,7 +99,7 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& file)
   }
   SafetensorsFile opened;
   opened.path_ = file;
-  opened.mapping_ = mapped.owner();
+  opened.owner_ = std::move(owner);
   opened.metadata_ = std::move(header->metadata);
   for (auto& tensor : header->tensors) {
     opened.tensors_.push_back({std::move(tensor.name), tensor.dtype, std::move(tensor.shape),

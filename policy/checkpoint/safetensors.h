@@ -62,6 +62,10 @@ class SafetensorsFile {
   /// when the header is not what the format promises, or tensors overlap, leave holes or reach
   /// beyond the file.
   static Result<SafetensorsFile> Open(const std::filesystem::path& file);
+  /// The same over bytes that `owner` keeps alive; `file` is what errors call them.
+  static Result<SafetensorsFile> FromBytes(std::span<const std::byte> bytes,
+                                           std::shared_ptr<const void> owner,
+                                           const std::filesystem::path& file);
 
   /// By name, in byte order.
   [[nodiscard]] const std::vector<TensorView>& tensors() const { return tensors_; }
@@ -73,7 +77,7 @@ class SafetensorsFile {
 
  private:
   std::filesystem::path path_;
-  std::shared_ptr<const void> mapping_;
+  std::shared_ptr<const void> owner_;
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
 };
