@@ -44,6 +44,7 @@ int Main(int argc, char** argv) {
   AddReproduceCommands(app, action);
   AddRecipeCommands(app, action);
   AddModelCommands(app, action);
+  AddCheckpointCommands(app, action);
   AddRewardCommands(app, action);
   AddRolloutCommand(app, action);
   try {
