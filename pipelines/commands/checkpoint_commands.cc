@@ -1,9 +1,13 @@
-// aha import, upcycle.
+// aha import, inspect, upcycle.
 
+#include <array>
 #include <memory>
 
 #include "pipelines/commands/command.h"
+#include "pipelines/model/model_folder.h"
+#include "pipelines/stages/run_recipe.h"
 #include "policy/checkpoint/gguf_import.h"
+#include "policy/checkpoint/inspect.h"
 #include "policy/checkpoint/upcycle.h"
 
 namespace aha::pipelines {
@@ -64,6 +68,89 @@ void AddImport(CLI::App& app, Action& action) {
   command->callback([&action, o] { action = [o] { return RunImport(*o); }; });
 }
 
+// --- inspect ------------------------------------------------------------------------------------
+
+struct InspectFlags {
+  std::string path;
+  bool verify = false, json = false;
+};
+
+constexpr std::array kMismatches = {std::pair{policy::Mismatch::kMissing, "missing"},
+                                    std::pair{policy::Mismatch::kUnexpected, "unexpected"},
+                                    std::pair{policy::Mismatch::kShape, "wrong_shape"},
+                                    std::pair{policy::Mismatch::kType, "wrong_type"}};
+
+Json InspectionJson(const policy::Inspection& seen) {
+  Json json = {{"format", seen.format},           {"parameters", seen.parameters.total}, {"active_parameters", nullptr},
+               {"mtp_parameters", nullptr},       {"kv_bytes_per_token", nullptr},       {"inference_bytes", nullptr},
+               {"training_bytes", nullptr},       {"files", seen.files},                 {"tensors", seen.tensors},
+               {"bytes", seen.bytes},             {"types", seen.tensors_of_type}};
+  if (seen.config) {
+    const policy::PolicyConfig& c = *seen.config;
+    json["active_parameters"] = seen.parameters.active;
+    json["mtp_parameters"] = seen.parameters.mtp;
+    json["kv_bytes_per_token"] = c.kv_width() * c.num_hidden_layers * c.bytes_per_number();
+    json["inference_bytes"] = EstimateBytes(c, Use::kInference);
+    json["training_bytes"] = EstimateBytes(c, Use::kTraining);
+  }
+  for (const auto& [kind, name] : kMismatches) {
+    Json tensors = Json::array();
+    for (const policy::TensorProblem& problem : seen.problems) {
+      if (problem.kind == kind) tensors.push_back(problem.tensor);
+    }
+    json[name] = std::move(tensors);
+  }
+  return json;
+}
+
+void PrintInspection(const policy::Inspection& seen, const Json& json) {
+  std::string types;
+  for (const auto& [type, count] : seen.tensors_of_type) types += fmt::format("{}{} {}", types.empty() ? "" : ", ", count, type);
+  PrintLine(fmt::format("{}: {} tensors ({}), {} bytes in {} files", seen.format, seen.tensors, types, seen.bytes, seen.files));
+  if (!seen.config) {
+    PrintLine(fmt::format("{} numbers; no config.json to hold them against", seen.parameters.total));
+    return;
+  }
+  const auto gib = [&](const char* key) { return json[key].get<double>() / (1 << 30); };
+  PrintLine(fmt::format("{} parameters, {} active for a token, {} of multi-token prediction", seen.parameters.total,
+                        seen.parameters.active, seen.parameters.mtp));
+  PrintLine(fmt::format("{} bytes of cache a token; about {:.2f} GiB of memory for inference, {:.2f} GiB for training",
+                        json["kv_bytes_per_token"].get<std::int64_t>(), gib("inference_bytes"), gib("training_bytes")));
+  constexpr std::size_t kShown = 20;
+  for (std::size_t i = 0; i < std::min(kShown, seen.problems.size()); ++i) PrintLine(seen.problems[i].message);
+  if (seen.problems.size() > kShown) PrintLine(fmt::format("... and {} more", seen.problems.size() - kShown));
+}
+
+Status RunInspect(const InspectFlags& o) {
+  AHA_ASSIGN(const policy::Inspection seen, policy::Inspect(o.path));
+  Json json = InspectionJson(seen);
+  std::optional<policy::Verification> verified;
+  if (o.verify) {
+    if (seen.format == "gguf") return Fail(Code::kInvalidArgument, "--verify: a GGUF file records no hashes");
+    AHA_ASSIGN(verified, policy::VerifyCheckpoint(o.path, WorkThreads(0)));
+    json["verified"] = verified->verified;
+    json["unrecorded"] = verified->unrecorded;
+  }
+  if (!o.json) {
+    PrintInspection(seen, json);
+    if (verified) PrintLine(fmt::format("{} tensors have the SHA-256 recorded for them, {} have none recorded", verified->verified, verified->unrecorded));
+  } else {
+    PrintJson(json);
+  }
+  if (seen.problems.empty()) return {};
+  return Fail(Code::kCorrupt, "{}{}", seen.problems.front().message,
+              seen.problems.size() == 1 ? "" : fmt::format(" (and {} more problems)", seen.problems.size() - 1));
+}
+
+void AddInspect(CLI::App& app, Action& action) {
+  auto o = std::make_shared<InspectFlags>();
+  CLI::App* command = app.add_subcommand("inspect", "Check a checkpoint by its headers, and count what it needs");
+  command->add_option("path", o->path, "Model folder, .safetensors or .gguf file")->required();
+  command->add_flag("--verify", o->verify, "Read all weights and compare the SHA-256 recorded for each tensor");
+  command->add_flag("--json", o->json, "Print one line of JSON last");
+  command->callback([&action, o] { action = [o] { return RunInspect(*o); }; });
+}
+
 // --- upcycle ------------------------------------------------------------------------------------
 
 struct UpcycleFlags {
@@ -105,6 +192,7 @@ void AddUpcycle(CLI::App& app, Action& action) {
 
 void AddCheckpointCommands(CLI::App& app, Action& action) {
   AddImport(app, action);
+  AddInspect(app, action);
   AddUpcycle(app, action);
 }
 

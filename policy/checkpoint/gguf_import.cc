@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/whole_file.h"
-#include "policy/checkpoint/gguf_config.h"
 #include "policy/checkpoint/mapped_file.h"
 #include "policy/checkpoint/numbers.h"
 #include "policy/tokenizer/tokenizer.h"
@@ -85,42 +84,28 @@ Status Produce(const GgufTensor& tensor, std::int64_t head, const ImportOptions&
   return {};
 }
 
-Result<TensorSource> SourceOfSlot(const GgufFile& file, const Slot& slot, const ImportOptions& options) {
-  const GgufTensor* tensor = file.Find(slot.from);
-  if (tensor == nullptr) return Fail(Code::kCorrupt, "{}: tensor {} is missing", file.name(), slot.from);
-  if (tensor->shape != slot.shape) {
-    return Fail(Code::kCorrupt, "{}: tensor {} has shape [{}], its keys ask for [{}]", file.name(), slot.from,
-                fmt::join(tensor->shape, ", "), fmt::join(slot.shape, ", "));
+std::vector<Slot> SlotsOf(const GgufModel& m) {
+  std::vector<Slot> slots = {{"token_embd.weight", "model.embed_tokens.weight", {m.vocab, m.hidden}}};
+  for (std::int64_t layer = 0; layer < m.layers; ++layer) {
+    for (Slot& slot : SlotsOfLayer(m, layer)) slots.push_back(std::move(slot));
   }
-  if (slot.shape.size() == 1 && slot.paired_head != 0 && LayoutOf(tensor->type).weights != 1) {
-    return Fail(Code::kInvalidArgument, "{}: tensor {}: a quantised bias is not supported", file.name(), slot.from);
-  }
-  return TensorSource{slot.to, options.dtype, slot.shape,
-                      [tensor, head = slot.paired_head, options, where = file.name()](const ByteSink& sink) {
-                        return Produce(*tensor, head, options, where, sink);
-                      }};
+  slots.push_back({"output_norm.weight", "model.norm.weight", {m.hidden}});
+  if (!m.tied) slots.push_back({"output.weight", "lm_head.weight", {m.vocab, m.hidden}});
+  return slots;
 }
 
 // Every tensor of the model, in its order; all of the file's must be used.
 Result<std::vector<TensorSource>> Sources(const GgufFile& file, const GgufModel& m, const ImportOptions& options) {
-  std::vector<TensorSource> sources;
-  std::set<std::string, std::less<>> used = {"rope_freqs.weight"};
-  const auto add = [&](const Slot& slot) -> Status {
-    AHA_ASSIGN(TensorSource source, SourceOfSlot(file, slot, options));
-    sources.push_back(std::move(source));
-    used.insert(slot.from);
-    return {};
-  };
-  AHA_TRY(add({"token_embd.weight", "model.embed_tokens.weight", {m.vocab, m.hidden}}));
-  for (std::int64_t layer = 0; layer < m.layers; ++layer) {
-    for (const Slot& slot : SlotsOfLayer(m, layer)) AHA_TRY(add(slot));
+  if (const auto problems = CompareGguf(file, m); !problems.empty()) {
+    return Fail(Code::kCorrupt, "{}", problems.front().message);
   }
-  AHA_TRY(add({"output_norm.weight", "model.norm.weight", {m.hidden}}));
-  if (!m.tied) AHA_TRY(add({"output.weight", "lm_head.weight", {m.vocab, m.hidden}}));
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (used.contains(tensor.name)) continue;
-    return Fail(Code::kInvalidArgument, "{}: tensor {} is not part of the model that its keys describe ({}, {} layers)",
-                file.name(), tensor.name, m.architecture, m.layers);
+  std::vector<TensorSource> sources;
+  for (const Slot& slot : SlotsOf(m)) {
+    const GgufTensor* tensor = file.Find(slot.from);
+    sources.push_back({slot.to, options.dtype, slot.shape,
+                       [tensor, head = slot.paired_head, options, where = file.name()](const ByteSink& sink) {
+                         return Produce(*tensor, head, options, where, sink);
+                       }});
   }
   return sources;
 }
@@ -140,6 +125,32 @@ Status WriteTokenizer(const GgufFile& file, const GgufModel& m, const GgufTokeni
 }
 
 }  // namespace
+
+std::vector<TensorProblem> CompareGguf(const GgufFile& file, const GgufModel& m) {
+  std::vector<TensorProblem> problems;
+  const auto report = [&](Mismatch kind, std::string_view tensor, const std::string& what) {
+    problems.push_back({kind, std::string(tensor), fmt::format("{}: tensor {} {}", file.name(), tensor, what)});
+  };
+  std::set<std::string, std::less<>> known = {"rope_freqs.weight"};
+  for (const Slot& slot : SlotsOf(m)) {
+    known.insert(slot.from);
+    const GgufTensor* tensor = file.Find(slot.from);
+    if (tensor == nullptr) {
+      report(Mismatch::kMissing, slot.from, "is missing");
+    } else if (tensor->shape != slot.shape) {
+      report(Mismatch::kShape, slot.from,
+             fmt::format("has shape [{}], its keys ask for [{}]", fmt::join(tensor->shape, ", "), fmt::join(slot.shape, ", ")));
+    } else if (slot.shape.size() == 1 && LayoutOf(tensor->type).weights != 1) {
+      report(Mismatch::kType, slot.from, fmt::format("is a vector of {}, which is not supported", LayoutOf(tensor->type).name));
+    }
+  }
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (known.contains(tensor.name)) continue;
+    report(Mismatch::kUnexpected, tensor.name,
+           fmt::format("is not part of the model that its keys describe ({}, {} layers)", m.architecture, m.layers));
+  }
+  return problems;
+}
 
 Result<ImportReport> ImportGguf(const fs::path& path, const fs::path& folder, const ImportOptions& options) {
   AHA_ASSIGN(const GgufFile file, GgufFile::Open(path));

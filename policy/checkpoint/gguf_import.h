@@ -5,6 +5,8 @@
 #include <filesystem>
 
 #include "base/result.h"
+#include "policy/checkpoint/compare.h"
+#include "policy/checkpoint/gguf_config.h"
 #include "policy/checkpoint/gguf_tokenizer.h"
 #include "policy/checkpoint/shards.h"
 
@@ -13,7 +15,7 @@ namespace aha::policy {
 struct ImportOptions {
   SafetensorsDtype dtype = SafetensorsDtype::kBF16;  ///< of the weights written: kBF16 or kF32
   TokenizerReading reading = TokenizerReading::kTransformers;
-  SaveOptions save;
+  SaveOptions save = {};
 };
 
 struct ImportReport {
@@ -26,5 +28,8 @@ struct ImportReport {
 Result<ImportReport> ImportGguf(const std::filesystem::path& file,
                                 const std::filesystem::path& folder,
                                 const ImportOptions& options = {});
+
+/// The file's tensors held against what its keys describe.
+std::vector<TensorProblem> CompareGguf(const GgufFile& file, const GgufModel& model);
 
 }  // namespace aha::policy

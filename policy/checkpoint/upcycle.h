@@ -18,7 +18,7 @@ struct UpcycleOptions {
   /// 0: exact copies.
   double noise = 0;
   std::uint64_t seed = 1;
-  SaveOptions save;
+  SaveOptions save = {};
 };
 
 /// LlamaForCausalLM becomes MixtralForCausalLM, Qwen2ForCausalLM Qwen2MoeForCausalLM. Weights of the
