@@ -93,8 +93,8 @@ std::vector<TensorProblem> CompareTensors(const PolicyConfig& config, const Chec
 }
 
 bool MayBeThere(const PolicyConfig& config, const CheckpointFiles& files, std::string_view name) {
-  const std::string mtp = fmt::format("model.layers.{}.", config.num_hidden_layers);
-  if (config.num_nextn_predict_layers == 0 && name.starts_with(mtp)) return true;
+  const bool mtp_left_out = config.family == Family::kDeepseekV3 && config.num_nextn_predict_layers == 0;
+  if (mtp_left_out && name.starts_with(fmt::format("model.layers.{}.", config.num_hidden_layers))) return true;
   if (config.tie_word_embeddings && name == "lm_head.weight") return true;
   if (name.ends_with("rotary_emb.inv_freq")) return true;
   if (!name.ends_with(kScaleSuffix)) return false;

@@ -75,7 +75,8 @@ Json PreTokenizerJson(const Pre& pre, TokenizerReading reading) {
 // Puts the beginning-of-text token before every text.
 Json PostProcessorJson(const std::optional<std::pair<std::string, std::int64_t>>& bos) {
   if (!bos) return nullptr;
-  const auto& [token, id] = *bos;
+  const std::string& token = bos->first;
+  const std::int64_t id = bos->second;
   const auto part = [&](const char* sequence, int type) {
     return Json::array({{{"SpecialToken", {{"id", token}, {"type_id", type}}}},
                         {{"Sequence", {{"id", sequence}, {"type_id", type}}}}});

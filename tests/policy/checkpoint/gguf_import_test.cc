@@ -153,7 +153,7 @@ INSTANTIATE_TEST_SUITE_P(
         SpoiltGguf{"FewerLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 1), "tensor blk.1."},
         SpoiltGguf{"NoLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 0), "llama.block_count: is 0"},
         SpoiltGguf{"BillionLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 1000000000), "llama.block_count"},
-        SpoiltGguf{"Hidden", U32Key("llama.embedding_length", 64), U32Key("llama.embedding_length", 128), "tensor token_embd.weight has shape"},
+        SpoiltGguf{"Width", U32Key("llama.feed_forward_length", 96), U32Key("llama.feed_forward_length", 128), "tensor blk.0.ffn_gate.weight has shape [96, 64], its keys ask for [128, 64]"},
         SpoiltGguf{"Heads", U32Key("llama.attention.head_count", 4), U32Key("llama.attention.head_count", 5), "do not divide"},
         SpoiltGguf{"Epsilon", FloatKey("llama.attention.layer_norm_rms_epsilon", 1e-5F),
                    FloatKey("llama.attention.layer_norm_rms_epsilon", NAN), "layer_norm_rms_epsilon"},
