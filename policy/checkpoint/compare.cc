@@ -92,9 +92,17 @@ std::vector<TensorProblem> CompareTensors(const PolicyConfig& config, const Chec
   return Comparison(config, files).Run();
 }
 
+void LeaveOutAbsentMtp(const CheckpointFiles& files, PolicyConfig& config) {
+  const std::string prefix = MtpPrefix(config);
+  for (const StoredTensor& tensor : files.tensors()) {
+    if (tensor.view->name.starts_with(prefix)) return;
+  }
+  config.num_nextn_predict_layers = 0;
+}
+
 bool MayBeThere(const PolicyConfig& config, const CheckpointFiles& files, std::string_view name) {
   const bool mtp_left_out = config.family == Family::kDeepseekV3 && config.num_nextn_predict_layers == 0;
-  if (mtp_left_out && name.starts_with(fmt::format("model.layers.{}.", config.num_hidden_layers))) return true;
+  if (mtp_left_out && name.starts_with(MtpPrefix(config))) return true;
   if (config.tie_word_embeddings && name == "lm_head.weight") return true;
   if (name.ends_with("rotary_emb.inv_freq")) return true;
   if (!name.ends_with(kScaleSuffix)) return false;

@@ -27,6 +27,9 @@ struct TensorProblem {
 /// it out, a head beside a tied embedding, rotary frequencies.
 std::vector<TensorProblem> CompareTensors(const PolicyConfig& config, const CheckpointFiles& files);
 
+/// transformers writes a config.json with an MTP module and files without it: then the config loses it.
+void LeaveOutAbsentMtp(const CheckpointFiles& files, PolicyConfig& config);
+
 /// Whether a tensor that no policy has may be in its files.
 bool MayBeThere(const PolicyConfig& config, const CheckpointFiles& files, std::string_view name);
 

@@ -58,6 +58,7 @@ Result<Inspection> Inspect(const fs::path& path) {
     if (!seen.config && !tensor.view->name.ends_with("_scale_inv")) seen.parameters.total += NumbersIn(tensor.view->shape);
   }
   if (seen.config) {
+    LeaveOutAbsentMtp(files, *seen.config);
     seen.parameters = CountParameters(*seen.config);
     seen.problems = CompareTensors(*seen.config, files);
   }
