@@ -37,7 +37,8 @@ std::optional<at::ScalarType> ScalarTypeOf(SafetensorsDtype type) {
 
 // A tensor over the file's mapped bytes; valid while the file is open.
 at::Tensor Borrow(const TensorView& tensor, at::ScalarType type) {
-  return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape, at::TensorOptions(type));
+  return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape,
+                       at::TensorOptions(type));
 }
 
 TensorView ViewOf(const std::string& name, const at::Tensor& value) {
@@ -58,10 +59,14 @@ struct Piece {
 
 constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20U;
 
-void CutIntoPieces(const StoredTensor& from, const StoredTensor* scales, const at::Tensor& to, std::vector<Piece>& pieces) {
+void CutIntoPieces(const StoredTensor& from,
+                   const StoredTensor* scales,
+                   const at::Tensor& to,
+                   std::vector<Piece>& pieces) {
   const std::int64_t rows = to.size(0);
   const auto row_bytes = static_cast<std::int64_t>(from.view->data.size()) / rows;
-  const std::int64_t at_once = std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
+  const std::int64_t at_once =
+      std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
   for (std::int64_t first = 0; first < rows; first += at_once) {
     pieces.push_back({&from, scales, &to, first, std::min(rows, first + at_once)});
   }
@@ -72,19 +77,27 @@ Status Load(const Piece& piece) {
   const auto rows = static_cast<std::size_t>(piece.to->size(0));
   const auto first = static_cast<std::size_t>(piece.first);
   const std::size_t row_bytes = view.data.size() / rows;
-  const auto bytes = view.data.subspan(first * row_bytes, static_cast<std::size_t>(piece.last - piece.first) * row_bytes);
-  const SafetensorsDtype to = piece.to->scalar_type() == at::kBFloat16 ? SafetensorsDtype::kBF16 : SafetensorsDtype::kF32;
-  auto* out = static_cast<std::byte*>(piece.to->mutable_data_ptr()) + first * (piece.to->nbytes() / rows);
-  if (Status there = Populate(bytes); !there) return Within(there.error(), "{}", piece.from->file->path().string());
+  const auto bytes = view.data.subspan(
+      first * row_bytes, static_cast<std::size_t>(piece.last - piece.first) * row_bytes);
+  const SafetensorsDtype to =
+      piece.to->scalar_type() == at::kBFloat16 ? SafetensorsDtype::kBF16 : SafetensorsDtype::kF32;
+  auto* out =
+      static_cast<std::byte*>(piece.to->mutable_data_ptr()) + first * (piece.to->nbytes() / rows);
+  if (Status there = Populate(bytes); !there)
+    return Within(there.error(), "{}", piece.from->file->path().string());
   const bool finite = piece.scales == nullptr
                           ? ConvertNumbers(view.dtype, bytes, to, out)
-                          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1], piece.first, piece.last, to, out);
+                          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
+                                              piece.first, piece.last, to, out);
   Drop(bytes);  // read once; the page cache keeps them, this process need not
   if (finite) return {};
-  return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity", piece.from->file->path().string(), view.name);
+  return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
+              piece.from->file->path().string(), view.name);
 }
 
-int LoadThreads() { return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U)); }
+int LoadThreads() {
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U));
+}
 
 }  // namespace
 
@@ -106,7 +119,8 @@ Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) 
       CutIntoPieces(*from, fp8 ? ScalesOf(files, slot.name) : nullptr, slot.value, pieces);
     }
   }
-  AHA_TRY(RunParallel(LoadThreads(), pieces.size(), [&](std::size_t i, int) { return Load(pieces[i]); }));
+  AHA_TRY(RunParallel(LoadThreads(), pieces.size(),
+                      [&](std::size_t i, int) { return Load(pieces[i]); }));
   return policy;
 }
 
@@ -114,11 +128,13 @@ Status SavePolicy(const Policy& policy, const fs::path& folder, const SaveOption
   AHA_TRY(WriteWholeFile(folder / "config.json", ConfigJson(policy.config())));
   std::map<std::string_view, const at::Tensor*> values;
   for (const auto* list : {&policy.parameters(), &policy.buffers()}) {
-    for (const NamedTensor& tensor : *list) values[tensor.name] = &tensor.value;
+    for (const NamedTensor& tensor : *list)
+      values[tensor.name] = &tensor.value;
   }
   std::vector<TensorSource> sources;
   for (const TensorSpec& spec : TensorsOf(policy.config())) {
-    sources.push_back(SourceOf(ViewOf(spec.name, *values.at(spec.copy() ? spec.copy_of : spec.name))));
+    sources.push_back(
+        SourceOf(ViewOf(spec.name, *values.at(spec.copy() ? spec.copy_of : spec.name))));
   }
   return WriteCheckpoint(folder, std::move(sources), options);
 }
@@ -126,7 +142,8 @@ Status SavePolicy(const Policy& policy, const fs::path& folder, const SaveOption
 Status SaveTensors(const std::vector<NamedTensor>& tensors, const fs::path& file) {
   std::vector<TensorView> views;
   views.reserve(tensors.size());
-  for (const NamedTensor& t : tensors) views.push_back(ViewOf(t.name, t.value));
+  for (const NamedTensor& t : tensors)
+    views.push_back(ViewOf(t.name, t.value));
   return WriteSafetensors(file, views, {{"format", "pt"}});
 }
 
@@ -135,7 +152,9 @@ Result<std::vector<NamedTensor>> LoadTensors(const fs::path& path) {
   std::vector<NamedTensor> tensors;
   for (const TensorView& tensor : file.tensors()) {
     const auto type = ScalarTypeOf(tensor.dtype);
-    if (!type) return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(), tensor.name);
+    if (!type)
+      return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(),
+                  tensor.name);
     tensors.push_back({tensor.name, Borrow(tensor, *type).clone()});
   }
   return tensors;

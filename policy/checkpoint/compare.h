@@ -22,12 +22,13 @@ struct TensorProblem {
 /// What the tensors of `files` are when they are `config`'s: in the order of TensorsOf, then those
 /// that do not belong in the order of the files. Nothing when all is well.
 ///
-/// Weights may be F64, F32, F16 or BF16, or F8_E4M3 with a fp32 scale for each 128 x 128 block under
-/// "NAME_scale_inv". Passed over: copies that a format repeats, the MTP module of a config that leaves
-/// it out, a head beside a tied embedding, rotary frequencies.
+/// Weights may be F64, F32, F16 or BF16, or F8_E4M3 with a fp32 scale for each 128 x 128 block
+/// under "NAME_scale_inv". Passed over: copies that a format repeats, the MTP module of a config
+/// that leaves it out, a head beside a tied embedding, rotary frequencies.
 std::vector<TensorProblem> CompareTensors(const PolicyConfig& config, const CheckpointFiles& files);
 
-/// transformers writes a config.json with an MTP module and files without it: then the config loses it.
+/// transformers writes a config.json with an MTP module and files without it: then the config loses
+/// it.
 void LeaveOutAbsentMtp(const CheckpointFiles& files, PolicyConfig& config);
 
 /// Whether a tensor that no policy has may be in its files.

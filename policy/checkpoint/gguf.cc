@@ -34,7 +34,8 @@ constexpr std::int64_t kMaxAlignment = 1 << 20;
 // Names from the file, fit for a message.
 std::string Shown(std::string_view text) {
   std::string shown;
-  for (const char c : text.substr(0, 80)) shown += c >= ' ' && c <= '~' ? c : '?';
+  for (const char c : text.substr(0, 80))
+    shown += c >= ' ' && c <= '~' ? c : '?';
   return shown;
 }
 
@@ -134,9 +135,11 @@ class GgufParser {
 
   Status Run() {
     AHA_TRY(ReadHead());
-    for (std::uint64_t i = 0; i < values_; ++i) AHA_TRY(ReadValue(i));
+    for (std::uint64_t i = 0; i < values_; ++i)
+      AHA_TRY(ReadValue(i));
     std::vector<std::uint64_t> offsets;
-    for (std::uint64_t i = 0; i < tensors_; ++i) AHA_TRY(ReadTensor(i, offsets));
+    for (std::uint64_t i = 0; i < tensors_; ++i)
+      AHA_TRY(ReadTensor(i, offsets));
     return Place(offsets);
   }
 
@@ -180,7 +183,8 @@ class GgufParser {
     if (!key) return Corrupt("key {} of {}: its name reaches beyond the file", index, values_);
     const auto type = cursor_.Read<std::uint32_t>();
     if (!type) return Corrupt("key {}: ends inside its type", Shown(*key));
-    if (*type >= kValueSize.size()) return Corrupt("key {}: has type {}, which is none", Shown(*key), *type);
+    if (*type >= kValueSize.size())
+      return Corrupt("key {}: has type {}, which is none", Shown(*key), *type);
     GgufFile::Value value;
     if (*type == kArray) {
       AHA_ASSIGN(value, ReadArray(*key));
@@ -205,15 +209,16 @@ class GgufParser {
     }
     const std::size_t size = *type == kString ? sizeof(std::uint64_t) : kValueSize[*type];
     if (*count > cursor_.left() / size) {
-      return Corrupt("key {}: an array of {} does not fit into the {} bytes that are left", Shown(key),
-                     *count, cursor_.left());
+      return Corrupt("key {}: an array of {} does not fit into the {} bytes that are left",
+                     Shown(key), *count, cursor_.left());
     }
     const std::size_t begin = cursor_.at();
     if (*type != kString) {
       cursor_.Take(*count * size);
     } else {
       for (std::uint64_t i = 0; i < *count; ++i) {
-        if (!cursor_.ReadString()) return Corrupt("key {}: string {} reaches beyond the file", Shown(key), i);
+        if (!cursor_.ReadString())
+          return Corrupt("key {}: string {} reaches beyond the file", Shown(key), i);
       }
     }
     return GgufFile::Array{*type, *count, bytes_.subspan(begin, cursor_.at() - begin)};
@@ -233,7 +238,8 @@ class GgufParser {
     for (std::uint32_t d = 0; d < *dimensions; ++d) {
       const auto size = cursor_.Read<std::uint64_t>();
       if (!size) return Corrupt("tensor {}: ends inside its shape", Shown(*name));
-      if (*size == 0 || *size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+      if (*size == 0 ||
+          *size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
         return Corrupt("tensor {}: dimension {} is {}", Shown(*name), d, *size);
       }
       tensor.shape.push_back(static_cast<std::int64_t>(*size));
@@ -244,8 +250,8 @@ class GgufParser {
     if (!type || !offset) return Corrupt("tensor {}: ends inside its description", Shown(*name));
     const auto known = GgmlTypeOf(*type);
     if (!known) {
-      return Fail(Code::kInvalidArgument, "{}: tensor {}: type {} ({}) is not supported", file_.name_,
-                  Shown(*name), *type, UnsupportedGgmlName(*type));
+      return Fail(Code::kInvalidArgument, "{}: tensor {}: type {} ({}) is not supported",
+                  file_.name_, Shown(*name), *type, UnsupportedGgmlName(*type));
     }
     tensor.type = *known;
     if (!file_.places_.emplace(*name, file_.tensors_.size()).second) {
@@ -260,23 +266,26 @@ class GgufParser {
   Result<std::uint64_t> SizeOf(const GgufTensor& tensor) const {
     const GgmlLayout& layout = LayoutOf(tensor.type);
     if (tensor.shape.back() % layout.weights != 0) {
-      return Corrupt("tensor {}: rows of {} are no multiple of {}'s blocks of {}", Shown(tensor.name),
-                     tensor.shape.back(), layout.name, layout.weights);
+      return Corrupt("tensor {}: rows of {} are no multiple of {}'s blocks of {}",
+                     Shown(tensor.name), tensor.shape.back(), layout.name, layout.weights);
     }
     auto size = static_cast<std::uint64_t>(tensor.shape.back() / layout.weights);
     bool overflow = __builtin_mul_overflow(size, static_cast<std::uint64_t>(layout.bytes), &size);
     for (std::size_t d = 0; d + 1 < tensor.shape.size(); ++d) {
       overflow |= __builtin_mul_overflow(size, static_cast<std::uint64_t>(tensor.shape[d]), &size);
     }
-    if (overflow) return Corrupt("tensor {}: its shape asks for more than 64 bits count", Shown(tensor.name));
+    if (overflow)
+      return Corrupt("tensor {}: its shape asks for more than 64 bits count", Shown(tensor.name));
     return size;
   }
 
   // Gives each tensor its bytes: offsets count from the first aligned byte behind the descriptions.
   Status Place(const std::vector<std::uint64_t>& offsets) {
     AHA_ASSIGN(const std::int64_t alignment, file_.Count("general.alignment", 32));
-    if (alignment < 8 || alignment > kMaxAlignment || !std::has_single_bit(static_cast<std::uint64_t>(alignment))) {
-      return Corrupt("key general.alignment: is {}, must be a power of two in [8, {}]", alignment, kMaxAlignment);
+    if (alignment < 8 || alignment > kMaxAlignment ||
+        !std::has_single_bit(static_cast<std::uint64_t>(alignment))) {
+      return Corrupt("key general.alignment: is {}, must be a power of two in [8, {}]", alignment,
+                     kMaxAlignment);
     }
     if (offsets.empty()) return {};
     const auto step = static_cast<std::uint64_t>(alignment);
@@ -288,16 +297,21 @@ class GgufParser {
       GgufTensor& tensor = file_.tensors_[i];
       AHA_ASSIGN(const std::uint64_t size, SizeOf(tensor));
       if (offsets[i] % step != 0) {
-        return Corrupt("tensor {}: offset {} is no multiple of the alignment {}", Shown(tensor.name), offsets[i], step);
+        return Corrupt("tensor {}: offset {} is no multiple of the alignment {}",
+                       Shown(tensor.name), offsets[i], step);
       }
       if (offsets[i] > data.size() || size > data.size() - offsets[i]) {
-        return Corrupt("tensor {}: {} bytes at offset {} reach beyond the {} bytes of data; the file may have been cut short",
-                       Shown(tensor.name), size, offsets[i], data.size());
+        return Corrupt(
+            "tensor {}: {} bytes at offset {} reach beyond the {} bytes of data; the file may have "
+            "been cut short",
+            Shown(tensor.name), size, offsets[i], data.size());
       }
-      tensor.data = data.subspan(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(size));
+      tensor.data =
+          data.subspan(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(size));
       placed.emplace_back(tensor.data, i);
     }
-    std::sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first.data() < b.first.data(); });
+    std::sort(placed.begin(), placed.end(),
+              [](const auto& a, const auto& b) { return a.first.data() < b.first.data(); });
     for (std::size_t i = 1; i < placed.size(); ++i) {
       const auto& before = placed[i - 1];
       if (before.first.data() + before.first.size() <= placed[i].first.data()) continue;
@@ -334,7 +348,9 @@ const GgufTensor* GgufFile::Find(std::string_view name) const {
 }
 
 template <class T>
-Result<std::optional<T>> GgufFile::Get(std::string_view key, bool optional, std::string_view kind) const {
+Result<std::optional<T>> GgufFile::Get(std::string_view key,
+                                       bool optional,
+                                       std::string_view kind) const {
   const auto found = values_.find(key);
   if (found == values_.end()) {
     if (optional) return std::optional<T>();
@@ -346,9 +362,11 @@ Result<std::optional<T>> GgufFile::Get(std::string_view key, bool optional, std:
   return Fail(Code::kCorrupt, "{}: key {}: must be {}", name_, key, kind);
 }
 
-Result<std::int64_t> GgufFile::Count(std::string_view key, std::optional<std::int64_t> absent) const {
+Result<std::int64_t> GgufFile::Count(std::string_view key,
+                                     std::optional<std::int64_t> absent) const {
   AHA_ASSIGN(const auto value, Get<std::int64_t>(key, absent.has_value(), "an integer"));
-  if (value && *value < 0) return Fail(Code::kCorrupt, "{}: key {}: is {}, must not be negative", name_, key, *value);
+  if (value && *value < 0)
+    return Fail(Code::kCorrupt, "{}: key {}: is {}, must not be negative", name_, key, *value);
   return value ? *value : *absent;
 }
 
@@ -362,7 +380,8 @@ Result<bool> GgufFile::Flag(std::string_view key, bool absent) const {
   return value.value_or(absent);
 }
 
-Result<std::string_view> GgufFile::Text(std::string_view key, std::optional<std::string_view> absent) const {
+Result<std::string_view> GgufFile::Text(std::string_view key,
+                                        std::optional<std::string_view> absent) const {
   AHA_ASSIGN(const auto value, Get<std::string_view>(key, absent.has_value(), "a string"));
   return value ? *value : *absent;
 }
@@ -377,7 +396,8 @@ Result<std::vector<std::string_view>> GgufFile::Texts(std::string_view key) cons
   Cursor cursor(array->bytes);
   std::vector<std::string_view> texts;
   texts.reserve(static_cast<std::size_t>(array->count));
-  for (std::uint64_t i = 0; i < array->count; ++i) texts.push_back(cursor.ReadString().value_or(""));
+  for (std::uint64_t i = 0; i < array->count; ++i)
+    texts.push_back(cursor.ReadString().value_or(""));
   return texts;
 }
 
@@ -394,7 +414,8 @@ Result<std::vector<std::int64_t>> GgufFile::Counts(std::string_view key) const {
   for (std::uint64_t i = 0; i < array->count; ++i) {
     const auto value = ReadScalar(cursor, array->type);
     const auto* number = value ? std::get_if<std::int64_t>(&*value) : nullptr;
-    if (number == nullptr) return Fail(Code::kCorrupt, "{}: key {}: must be an array of integers", name_, key);
+    if (number == nullptr)
+      return Fail(Code::kCorrupt, "{}: key {}: must be an array of integers", name_, key);
     counts.push_back(*number);
   }
   return counts;

@@ -28,13 +28,13 @@ struct GgufTensor {
   std::span<const std::byte> data;
 };
 
-/// A file mapped into memory, read-only; what it hands out lives as long as it does. Memory taken is
-/// in proportion to the file's bytes, whatever its counts say.
+/// A file mapped into memory, read-only; what it hands out lives as long as it does. Memory taken
+/// is in proportion to the file's bytes, whatever its counts say.
 class GgufFile {
  public:
-  /// kNotFound when there is none; kCorrupt, naming file, key or tensor and what is wrong, when it is
-  /// not what the format promises; kInvalidArgument for version 1, big-endian files and tensor types
-  /// that are not known here.
+  /// kNotFound when there is none; kCorrupt, naming file, key or tensor and what is wrong, when it
+  /// is not what the format promises; kInvalidArgument for version 1, big-endian files and tensor
+  /// types that are not known here.
   static Result<GgufFile> Open(const std::filesystem::path& file);
   /// The same over bytes that `owner` keeps alive; `name` is what errors call them.
   static Result<GgufFile> FromBytes(std::span<const std::byte> bytes,
@@ -48,11 +48,12 @@ class GgufFile {
   [[nodiscard]] const GgufTensor* Find(std::string_view name) const;
 
   [[nodiscard]] bool Has(std::string_view key) const { return values_.contains(key); }
-  /// The value of a key, of the type asked for; errors name file and key. With `absent`, that is the
-  /// value of a key that is not there; without, such a key is kCorrupt.
+  /// The value of a key, of the type asked for; errors name file and key. With `absent`, that is
+  /// the value of a key that is not there; without, such a key is kCorrupt.
   [[nodiscard]] Result<std::int64_t> Count(std::string_view key,
                                            std::optional<std::int64_t> absent = {}) const;
-  [[nodiscard]] Result<double> Number(std::string_view key, std::optional<double> absent = {}) const;
+  [[nodiscard]] Result<double> Number(std::string_view key,
+                                      std::optional<double> absent = {}) const;
   [[nodiscard]] Result<bool> Flag(std::string_view key, bool absent) const;
   [[nodiscard]] Result<std::string_view> Text(std::string_view key,
                                               std::optional<std::string_view> absent = {}) const;
@@ -70,7 +71,9 @@ class GgufFile {
   };
   using Value = std::variant<Scalar, Array>;
   template <class T>
-  [[nodiscard]] Result<std::optional<T>> Get(std::string_view key, bool optional, std::string_view kind) const;
+  [[nodiscard]] Result<std::optional<T>> Get(std::string_view key,
+                                             bool optional,
+                                             std::string_view kind) const;
 
   std::string name_;
   std::shared_ptr<const void> owner_;

@@ -13,12 +13,17 @@ namespace {
 using Bytes = const std::uint8_t*;
 
 // fp16 at `p`.
-float Half(Bytes p) { return FloatOfHalf(static_cast<std::uint16_t>(p[0] | p[1] << 8U)); }
+float Half(Bytes p) {
+  return FloatOfHalf(static_cast<std::uint16_t>(p[0] | p[1] << 8U));
+}
 
-// --- Blocks of 32: a scale d, perhaps a minimum m, perhaps fifth bits, then nibbles: the low ones are
+// --- Blocks of 32: a scale d, perhaps a minimum m, perhaps fifth bits, then nibbles: the low ones
+// are
 // --- weights 0 to 15, the high ones 16 to 31.
 
-float Nibble(Bytes q, int i) { return static_cast<float>(i < 16 ? q[i] & 0xFU : q[i - 16] >> 4U); }
+float Nibble(Bytes q, int i) {
+  return static_cast<float>(i < 16 ? q[i] & 0xFU : q[i - 16] >> 4U);
+}
 
 int FiveBits(Bytes high, Bytes q, int i) {
   const unsigned bit = (static_cast<unsigned>(high[i / 8]) >> static_cast<unsigned>(i % 8)) & 1U;
@@ -28,12 +33,14 @@ int FiveBits(Bytes high, Bytes q, int i) {
 
 void Q4_0(Bytes block, float* out) {
   const float d = Half(block);
-  for (int i = 0; i < 32; ++i) out[i] = d * (Nibble(block + 2, i) - 8.0F);
+  for (int i = 0; i < 32; ++i)
+    out[i] = d * (Nibble(block + 2, i) - 8.0F);
 }
 void Q4_1(Bytes block, float* out) {
   const float d = Half(block);
   const float m = Half(block + 2);
-  for (int i = 0; i < 32; ++i) out[i] = d * Nibble(block + 4, i) + m;
+  for (int i = 0; i < 32; ++i)
+    out[i] = d * Nibble(block + 4, i) + m;
 }
 void Q5_0(Bytes block, float* out) {
   const float d = Half(block);
@@ -67,8 +74,8 @@ std::pair<float, float> ScaleAndMinimum(Bytes packed, int j) {
   return {static_cast<float>(scale), static_cast<float>(minimum)};
 }
 
-// d, dmin, 12 bytes of scales, with `high` 32 bytes of fifth bits, 128 bytes of nibbles: 64 weights in
-// each 32 of them, the low nibbles first.
+// d, dmin, 12 bytes of scales, with `high` 32 bytes of fifth bits, 128 bytes of nibbles: 64 weights
+// in each 32 of them, the low nibbles first.
 void Q4or5_K(Bytes block, bool high, float* out) {
   const float d = Half(block);
   const float dmin = Half(block + 2);
@@ -86,11 +93,15 @@ void Q4or5_K(Bytes block, bool high, float* out) {
     }
   }
 }
-void Q4_K(Bytes block, float* out) { Q4or5_K(block, false, out); }
-void Q5_K(Bytes block, float* out) { Q4or5_K(block, true, out); }
+void Q4_K(Bytes block, float* out) {
+  Q4or5_K(block, false, out);
+}
+void Q5_K(Bytes block, float* out) {
+  Q4or5_K(block, true, out);
+}
 
-// 128 bytes of low nibbles, 64 of pairs of high bits, 16 scales of int8, d. Each half of the weights:
-// 64 bytes of nibbles (low ones, then high ones) and 32 bytes with the four high pairs.
+// 128 bytes of low nibbles, 64 of pairs of high bits, 16 scales of int8, d. Each half of the
+// weights: 64 bytes of nibbles (low ones, then high ones) and 32 bytes with the four high pairs.
 void Q6_K(Bytes block, float* out) {
   Bytes low = block;
   Bytes high = block + 128;
@@ -111,8 +122,12 @@ void Q6_K(Bytes block, float* out) {
 
 // --- Plain types, as blocks of one.
 
-void F32(Bytes block, float* out) { std::memcpy(out, block, sizeof(float)); }
-void F16(Bytes block, float* out) { *out = Half(block); }
+void F32(Bytes block, float* out) {
+  std::memcpy(out, block, sizeof(float));
+}
+void F16(Bytes block, float* out) {
+  *out = Half(block);
+}
 void BF16(Bytes block, float* out) {
   *out = FloatOfBf16(static_cast<std::uint16_t>(block[0] | block[1] << 8U));
 }
@@ -143,11 +158,11 @@ const Entry& EntryOf(GgmlType type) {
 
 // Types that the format defines and that are not read here, by their numbers.
 constexpr std::array<std::pair<std::uint32_t, std::string_view>, 24> kUnsupported{
-    {{9, "Q8_1"},     {10, "Q2_K"},   {11, "Q3_K"},    {15, "Q8_K"},   {16, "IQ2_XXS"},
-     {17, "IQ2_XS"},  {18, "IQ3_XXS"}, {19, "IQ1_S"},  {20, "IQ4_NL"}, {21, "IQ3_S"},
-     {22, "IQ2_S"},   {23, "IQ4_XS"}, {24, "I8"},      {25, "I16"},    {26, "I32"},
-     {27, "I64"},     {28, "F64"},    {29, "IQ1_M"},   {34, "TQ1_0"},  {35, "TQ2_0"},
-     {39, "MXFP4"},   {31, "Q4_0_4_4"}, {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}}};
+    {{9, "Q8_1"},    {10, "Q2_K"},     {11, "Q3_K"},     {15, "Q8_K"},    {16, "IQ2_XXS"},
+     {17, "IQ2_XS"}, {18, "IQ3_XXS"},  {19, "IQ1_S"},    {20, "IQ4_NL"},  {21, "IQ3_S"},
+     {22, "IQ2_S"},  {23, "IQ4_XS"},   {24, "I8"},       {25, "I16"},     {26, "I32"},
+     {27, "I64"},    {28, "F64"},      {29, "IQ1_M"},    {34, "TQ1_0"},   {35, "TQ2_0"},
+     {39, "MXFP4"},  {31, "Q4_0_4_4"}, {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}}};
 
 }  // namespace
 
@@ -158,7 +173,9 @@ std::optional<GgmlType> GgmlTypeOf(std::uint32_t number) {
   return std::nullopt;
 }
 
-const GgmlLayout& LayoutOf(GgmlType type) { return EntryOf(type).layout; }
+const GgmlLayout& LayoutOf(GgmlType type) {
+  return EntryOf(type).layout;
+}
 
 std::string_view UnsupportedGgmlName(std::uint32_t number) {
   for (const auto& [known, name] : kUnsupported) {

@@ -29,11 +29,13 @@ struct GgufModel {
   bool attention_bias = false;  ///< llama: on q, k, v and o; qwen2: always on q, k and v
 };
 
-/// kInvalidArgument for another architecture, experts, sliding windows and rope scalings that have no
-/// counterpart; kCorrupt for keys that are missing or out of range.
+/// kInvalidArgument for another architecture, experts, sliding windows and rope scalings that have
+/// no counterpart; kCorrupt for keys that are missing or out of range.
 Result<GgufModel> ReadGgufModel(const GgufFile& file);
 
-std::string GgufConfigJson(const GgufModel& model, const GgufTokenizer& tokenizer, SafetensorsDtype dtype);
+std::string GgufConfigJson(const GgufModel& model,
+                           const GgufTokenizer& tokenizer,
+                           SafetensorsDtype dtype);
 std::string GgufGenerationJson(const GgufTokenizer& tokenizer);
 
 }  // namespace aha::policy

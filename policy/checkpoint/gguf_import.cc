@@ -17,8 +17,8 @@ namespace {
 struct Slot {
   std::string from, to;
   std::vector<std::int64_t> shape;
-  // Not 0: rows of each head of this width lie in pairs (x_j, x_{j + width/2}), as llama.cpp rotates
-  // them; Hugging Face has the first halves, then the second.
+  // Not 0: rows of each head of this width lie in pairs (x_j, x_{j + width/2}), as llama.cpp
+  // rotates them; Hugging Face has the first halves, then the second.
   std::int64_t paired_head = 0;
 };
 
@@ -29,7 +29,8 @@ std::vector<Slot> SlotsOfLayer(const GgufModel& m, std::int64_t layer) {
   const std::int64_t key = m.kv_heads * m.head_dim;
   const std::int64_t paired = m.architecture == "llama" ? m.head_dim : 0;
   std::vector<Slot> slots;
-  const auto add = [&](std::string_view a, std::string_view b, std::vector<std::int64_t> shape, std::int64_t head = 0) {
+  const auto add = [&](std::string_view a, std::string_view b, std::vector<std::int64_t> shape,
+                       std::int64_t head = 0) {
     slots.push_back({from + std::string(a), to + std::string(b), std::move(shape), head});
   };
   add("attn_norm.weight", "input_layernorm.weight", {m.hidden});
@@ -59,7 +60,10 @@ std::int64_t RowInGguf(std::int64_t row, std::int64_t head) {
 }
 
 // Writes a tensor's rows in Hugging Face's order, a few at a time.
-Status Produce(const GgufTensor& tensor, std::int64_t head, const ImportOptions& options, const std::string& where,
+Status Produce(const GgufTensor& tensor,
+               std::int64_t head,
+               const ImportOptions& options,
+               const std::string& where,
                const ByteSink& sink) {
   const bool vector = tensor.shape.size() == 1;
   const std::int64_t rows = vector ? (head == 0 ? 1 : tensor.shape[0]) : tensor.shape[0];
@@ -72,7 +76,8 @@ Status Produce(const GgufTensor& tensor, std::int64_t head, const ImportOptions&
     const std::int64_t count = std::min(at_once, rows - first);
     for (std::int64_t r = 0; r < count; ++r) {
       const auto from = static_cast<std::size_t>(RowInGguf(first + r, head));
-      Dequantize(tensor.type, tensor.data.subspan(from * row_bytes, row_bytes), values.data() + r * width);
+      Dequantize(tensor.type, tensor.data.subspan(from * row_bytes, row_bytes),
+                 values.data() + r * width);
     }
     const std::span<const float> done(values.data(), static_cast<std::size_t>(count * width));
     if (!StoreFloats(done, options.dtype, out.data())) {
@@ -85,9 +90,11 @@ Status Produce(const GgufTensor& tensor, std::int64_t head, const ImportOptions&
 }
 
 std::vector<Slot> SlotsOf(const GgufModel& m) {
-  std::vector<Slot> slots = {{"token_embd.weight", "model.embed_tokens.weight", {m.vocab, m.hidden}}};
+  std::vector<Slot> slots = {
+      {"token_embd.weight", "model.embed_tokens.weight", {m.vocab, m.hidden}}};
   for (std::int64_t layer = 0; layer < m.layers; ++layer) {
-    for (Slot& slot : SlotsOfLayer(m, layer)) slots.push_back(std::move(slot));
+    for (Slot& slot : SlotsOfLayer(m, layer))
+      slots.push_back(std::move(slot));
   }
   slots.push_back({"output_norm.weight", "model.norm.weight", {m.hidden}});
   if (!m.tied) slots.push_back({"output.weight", "lm_head.weight", {m.vocab, m.hidden}});
@@ -95,26 +102,33 @@ std::vector<Slot> SlotsOf(const GgufModel& m) {
 }
 
 // Every tensor of the model, in its order; all of the file's must be used.
-Result<std::vector<TensorSource>> Sources(const GgufFile& file, const GgufModel& m, const ImportOptions& options) {
+Result<std::vector<TensorSource>> Sources(const GgufFile& file,
+                                          const GgufModel& m,
+                                          const ImportOptions& options) {
   if (const auto problems = CompareGguf(file, m); !problems.empty()) {
     return Fail(Code::kCorrupt, "{}", problems.front().message);
   }
   std::vector<TensorSource> sources;
   for (const Slot& slot : SlotsOf(m)) {
     const GgufTensor* tensor = file.Find(slot.from);
-    sources.push_back({slot.to, options.dtype, slot.shape,
-                       [tensor, head = slot.paired_head, options, where = file.name()](const ByteSink& sink) {
-                         return Produce(*tensor, head, options, where, sink);
-                       }});
+    sources.push_back(
+        {slot.to, options.dtype, slot.shape,
+         [tensor, head = slot.paired_head, options, where = file.name()](const ByteSink& sink) {
+           return Produce(*tensor, head, options, where, sink);
+         }});
   }
   return sources;
 }
 
-Status WriteTokenizer(const GgufFile& file, const GgufModel& m, const GgufTokenizer& from, const fs::path& folder) {
+Status WriteTokenizer(const GgufFile& file,
+                      const GgufModel& m,
+                      const GgufTokenizer& from,
+                      const fs::path& folder) {
   auto tokenizer = Tokenizer::FromText(from.json, "tokenizer.json");
   if (!tokenizer) return Within(tokenizer.error(), "{}: the tokenizer of its keys", file.name());
   if (static_cast<std::int64_t>(tokenizer->vocab_size()) > m.vocab) {
-    return Fail(Code::kCorrupt, "{}: {} tokens, and token_embd.weight has {} rows", file.name(), tokenizer->vocab_size(), m.vocab);
+    return Fail(Code::kCorrupt, "{}: {} tokens, and token_embd.weight has {} rows", file.name(),
+                tokenizer->vocab_size(), m.vocab);
   }
   return WriteTokenizerFolder(folder, *tokenizer,
                               {.eos_token = from.eos_token,
@@ -129,7 +143,8 @@ Status WriteTokenizer(const GgufFile& file, const GgufModel& m, const GgufTokeni
 std::vector<TensorProblem> CompareGguf(const GgufFile& file, const GgufModel& m) {
   std::vector<TensorProblem> problems;
   const auto report = [&](Mismatch kind, std::string_view tensor, const std::string& what) {
-    problems.push_back({kind, std::string(tensor), fmt::format("{}: tensor {} {}", file.name(), tensor, what)});
+    problems.push_back(
+        {kind, std::string(tensor), fmt::format("{}: tensor {} {}", file.name(), tensor, what)});
   };
   std::set<std::string, std::less<>> known = {"rope_freqs.weight"};
   for (const Slot& slot : SlotsOf(m)) {
@@ -139,20 +154,25 @@ std::vector<TensorProblem> CompareGguf(const GgufFile& file, const GgufModel& m)
       report(Mismatch::kMissing, slot.from, "is missing");
     } else if (tensor->shape != slot.shape) {
       report(Mismatch::kShape, slot.from,
-             fmt::format("has shape [{}], its keys ask for [{}]", fmt::join(tensor->shape, ", "), fmt::join(slot.shape, ", ")));
+             fmt::format("has shape [{}], its keys ask for [{}]", fmt::join(tensor->shape, ", "),
+                         fmt::join(slot.shape, ", ")));
     } else if (slot.shape.size() == 1 && LayoutOf(tensor->type).weights != 1) {
-      report(Mismatch::kType, slot.from, fmt::format("is a vector of {}, which is not supported", LayoutOf(tensor->type).name));
+      report(Mismatch::kType, slot.from,
+             fmt::format("is a vector of {}, which is not supported", LayoutOf(tensor->type).name));
     }
   }
   for (const GgufTensor& tensor : file.tensors()) {
     if (known.contains(tensor.name)) continue;
     report(Mismatch::kUnexpected, tensor.name,
-           fmt::format("is not part of the model that its keys describe ({}, {} layers)", m.architecture, m.layers));
+           fmt::format("is not part of the model that its keys describe ({}, {} layers)",
+                       m.architecture, m.layers));
   }
   return problems;
 }
 
-Result<ImportReport> ImportGguf(const fs::path& path, const fs::path& folder, const ImportOptions& options) {
+Result<ImportReport> ImportGguf(const fs::path& path,
+                                const fs::path& folder,
+                                const ImportOptions& options) {
   AHA_ASSIGN(const GgufFile file, GgufFile::Open(path));
   AHA_ASSIGN(const GgufModel model, ReadGgufModel(file));
   AHA_ASSIGN(const GgufTokenizer tokenizer, ReadGgufTokenizer(file, options.reading));
@@ -161,7 +181,8 @@ Result<ImportReport> ImportGguf(const fs::path& path, const fs::path& folder, co
   report.tensors = static_cast<std::int64_t>(sources.size());
   for (const TensorSource& source : sources) {
     std::int64_t numbers = 1;
-    for (const std::int64_t size : source.shape) numbers *= size;
+    for (const std::int64_t size : source.shape)
+      numbers *= size;
     report.parameters += numbers;
   }
   AHA_TRY(WriteWholeFolder(folder, [&](const fs::path& aside) -> Status {

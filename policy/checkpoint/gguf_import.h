@@ -1,6 +1,6 @@
 #pragma once
-/// A GGUF file turned into a Hugging Face folder: weights dequantised, names, layout and tokenizer as
-/// transformers has them. File to file, one tensor's rows at a time in memory.
+/// A GGUF file turned into a Hugging Face folder: weights dequantised, names, layout and tokenizer
+/// as transformers has them. File to file, one tensor's rows at a time in memory.
 
 #include <filesystem>
 
@@ -23,8 +23,8 @@ struct ImportReport {
 };
 
 /// Architectures llama and qwen2. `folder` appears whole or not at all, with config.json,
-/// generation_config.json, weights and tokenizer. Errors name the file and the key or tensor: what is
-/// not supported (kInvalidArgument), what contradicts itself (kCorrupt).
+/// generation_config.json, weights and tokenizer. Errors name the file and the key or tensor: what
+/// is not supported (kInvalidArgument), what contradicts itself (kCorrupt).
 Result<ImportReport> ImportGguf(const std::filesystem::path& file,
                                 const std::filesystem::path& folder,
                                 const ImportOptions& options = {});

@@ -26,9 +26,9 @@ constexpr std::string_view kTekken =
 
 struct Pre {
   std::string_view name;
-  std::string_view split;           // empty: GPT-2's, which ByteLevel has built in
-  bool digits_first = false;        // llama.cpp cuts single digits before GPT-2's split
-  bool ignore_merges = false;       // llama.cpp takes whole words of the vocabulary
+  std::string_view split;      // empty: GPT-2's, which ByteLevel has built in
+  bool digits_first = false;   // llama.cpp cuts single digits before GPT-2's split
+  bool ignore_merges = false;  // llama.cpp takes whole words of the vocabulary
 };
 constexpr std::array<Pre, 13> kPres{{{"gpt-2", "", false, false},
                                      {"default", "", false, false},
@@ -51,8 +51,9 @@ Result<const Pre*> PreOf(const GgufFile& file) {
     if (pre.name == name) return &pre;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", pre.name);
   }
-  return Fail(Code::kInvalidArgument, "{}: key tokenizer.ggml.pre: {:.80} is not supported; known: {}",
-              file.name(), name, known);
+  return Fail(Code::kInvalidArgument,
+              "{}: key tokenizer.ggml.pre: {:.80} is not supported; known: {}", file.name(), name,
+              known);
 }
 
 Json PreTokenizerJson(const Pre& pre, TokenizerReading reading) {
@@ -63,7 +64,10 @@ Json PreTokenizerJson(const Pre& pre, TokenizerReading reading) {
                       {"use_regex", !own}};
   Json first;
   if (own) {
-    first = {{"type", "Split"}, {"pattern", {{"Regex", pre.split}}}, {"behavior", "Isolated"}, {"invert", false}};
+    first = {{"type", "Split"},
+             {"pattern", {{"Regex", pre.split}}},
+             {"behavior", "Isolated"},
+             {"invert", false}};
   } else if (pre.digits_first && reading == TokenizerReading::kLlamaCpp) {
     first = {{"type", "Digits"}, {"individual_digits", true}};
   } else {
@@ -82,12 +86,14 @@ Json PostProcessorJson(const std::optional<std::pair<std::string, std::int64_t>>
                         {{"Sequence", {{"id", sequence}, {"type_id", type}}}}});
   };
   Json pair = part("A", 0);
-  for (Json& piece : part("B", 1)) pair.push_back(std::move(piece));
-  return {{"type", "TemplateProcessing"},
-          {"single", part("A", 0)},
-          {"pair", pair},
-          {"special_tokens",
-           {{token, {{"id", token}, {"ids", Json::array({id})}, {"tokens", Json::array({token})}}}}}};
+  for (Json& piece : part("B", 1))
+    pair.push_back(std::move(piece));
+  return {
+      {"type", "TemplateProcessing"},
+      {"single", part("A", 0)},
+      {"pair", pair},
+      {"special_tokens",
+       {{token, {{"id", token}, {"ids", Json::array({id})}, {"tokens", Json::array({token})}}}}}};
 }
 
 // The vocabulary as the file has it, with what each token is.
@@ -101,30 +107,34 @@ Result<Tokens> ReadTokens(const GgufFile& file) {
   AHA_ASSIGN(tokens.texts, file.Texts("tokenizer.ggml.tokens"));
   for (std::size_t i = 0; i < tokens.texts.size(); ++i) {
     if (!FirstInvalidUtf8(tokens.texts[i])) continue;
-    return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.tokens: token {} is not UTF-8", file.name(), i);
+    return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.tokens: token {} is not UTF-8", file.name(),
+                i);
   }
   tokens.types.assign(tokens.texts.size(), 0);
   if (!file.Has("tokenizer.ggml.token_type")) return tokens;
   AHA_ASSIGN(tokens.types, file.Counts("tokenizer.ggml.token_type"));
   if (tokens.types.size() != tokens.texts.size()) {
-    return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.token_type: has {} entries, tokens has {}", file.name(),
-                tokens.types.size(), tokens.texts.size());
+    return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.token_type: has {} entries, tokens has {}",
+                file.name(), tokens.types.size(), tokens.texts.size());
   }
   return tokens;
 }
 
 // The id under `key`, if there is one; it must be a token's.
-Result<std::optional<std::int64_t>> TokenId(const GgufFile& file, const std::string& key, const Tokens& tokens) {
+Result<std::optional<std::int64_t>> TokenId(const GgufFile& file,
+                                            const std::string& key,
+                                            const Tokens& tokens) {
   if (!file.Has(key)) return std::optional<std::int64_t>();
   AHA_ASSIGN(const std::int64_t id, file.Count(key));
   if (id >= static_cast<std::int64_t>(tokens.texts.size())) {
-    return Fail(Code::kCorrupt, "{}: key {}: is {}, and there are {} tokens", file.name(), key, id, tokens.texts.size());
+    return Fail(Code::kCorrupt, "{}: key {}: is {}, and there are {} tokens", file.name(), key, id,
+                tokens.texts.size());
   }
   return std::optional(id);
 }
 
-// Tokens that are found in a text as they are spelt keep their spelling; the others are spelt in the
-// byte-level alphabet, as in the file or, where it was forgotten, made so.
+// Tokens that are found in a text as they are spelt keep their spelling; the others are spelt in
+// the byte-level alphabet, as in the file or, where it was forgotten, made so.
 Result<Json> VocabJson(const GgufFile& file, const Tokens& tokens, const std::vector<bool>& added) {
   std::unordered_map<std::string, std::size_t> ids;
   Json vocab = Json::object();
@@ -134,8 +144,8 @@ Result<Json> VocabJson(const GgufFile& file, const Tokens& tokens, const std::ve
     std::string text(tokens.texts[i]);
     if (!added[i] && !FromByteLevel(text)) text = ToByteLevel(text);
     if (const auto [other, is_new] = ids.emplace(text, i); !is_new) {
-      return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.tokens: tokens {} and {} are the same", file.name(),
-                  other->second, i);
+      return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.tokens: tokens {} and {} are the same",
+                  file.name(), other->second, i);
     }
     object.emplace_back(std::move(text), i);
   }
@@ -147,9 +157,11 @@ Result<Json> MergesJson(const GgufFile& file) {
   Json list = Json::array();
   for (std::size_t i = 0; i < merges.size(); ++i) {
     const std::size_t space = merges[i].find(' ');
-    const bool two = space != std::string_view::npos && merges[i].find(' ', space + 1) == std::string_view::npos;
+    const bool two =
+        space != std::string_view::npos && merges[i].find(' ', space + 1) == std::string_view::npos;
     if (!two || FirstInvalidUtf8(merges[i])) {
-      return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.merges: merge {} is not two tokens with a space between",
+      return Fail(Code::kCorrupt,
+                  "{}: key tokenizer.ggml.merges: merge {} is not two tokens with a space between",
                   file.name(), i);
     }
     list.push_back(Json::array({merges[i].substr(0, space), merges[i].substr(space + 1)}));
@@ -157,7 +169,9 @@ Result<Json> MergesJson(const GgufFile& file) {
   return list;
 }
 
-Json AddedTokensJson(const Tokens& tokens, const std::vector<bool>& added, const std::vector<bool>& special) {
+Json AddedTokensJson(const Tokens& tokens,
+                     const std::vector<bool>& added,
+                     const std::vector<bool>& special) {
   Json list = Json::array();
   for (std::size_t i = 0; i < added.size(); ++i) {
     if (!added[i]) continue;
@@ -177,8 +191,10 @@ Json AddedTokensJson(const Tokens& tokens, const std::vector<bool>& added, const
 Result<GgufTokenizer> ReadGgufTokenizer(const GgufFile& file, TokenizerReading reading) {
   AHA_ASSIGN(const std::string_view model, file.Text("tokenizer.ggml.model"));
   if (model != "gpt2") {
-    return Fail(Code::kInvalidArgument, "{}: key tokenizer.ggml.model: {:.80} is not supported; known: gpt2 (byte-level BPE)",
-                file.name(), model);
+    return Fail(
+        Code::kInvalidArgument,
+        "{}: key tokenizer.ggml.model: {:.80} is not supported; known: gpt2 (byte-level BPE)",
+        file.name(), model);
   }
   AHA_ASSIGN(const Pre* pre, PreOf(file));
   AHA_ASSIGN(const Tokens tokens, ReadTokens(file));
@@ -188,7 +204,8 @@ Result<GgufTokenizer> ReadGgufTokenizer(const GgufFile& file, TokenizerReading r
   AHA_ASSIGN(made.pad_id, TokenId(file, "tokenizer.ggml.padding_token_id", tokens));
   AHA_ASSIGN(made.eot_id, TokenId(file, "tokenizer.ggml.eot_token_id", tokens));
   AHA_ASSIGN(const auto unknown, TokenId(file, "tokenizer.ggml.unknown_token_id", tokens));
-  if (!eos) return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.eos_token_id is missing", file.name());
+  if (!eos)
+    return Fail(Code::kCorrupt, "{}: key tokenizer.ggml.eos_token_id is missing", file.name());
   made.eos_id = *eos;
 
   std::vector<bool> added(tokens.texts.size());
@@ -200,13 +217,16 @@ Result<GgufTokenizer> ReadGgufTokenizer(const GgufFile& file, TokenizerReading r
   for (const auto& id : {eos, made.bos_id, made.pad_id, unknown}) {
     if (id) special[static_cast<std::size_t>(*id)] = added[static_cast<std::size_t>(*id)] = true;
   }
-  const auto text = [&](std::int64_t id) { return std::string(tokens.texts[static_cast<std::size_t>(id)]); };
+  const auto text = [&](std::int64_t id) {
+    return std::string(tokens.texts[static_cast<std::size_t>(id)]);
+  };
   made.eos_token = text(made.eos_id);
   if (made.bos_id) made.bos_token = text(*made.bos_id);
   if (made.pad_id) made.pad_token = text(*made.pad_id);
   if (file.Has("tokenizer.chat_template")) {
     AHA_ASSIGN(const std::string_view chat, file.Text("tokenizer.chat_template"));
-    if (FirstInvalidUtf8(chat)) return Fail(Code::kCorrupt, "{}: key tokenizer.chat_template: is not UTF-8", file.name());
+    if (FirstInvalidUtf8(chat))
+      return Fail(Code::kCorrupt, "{}: key tokenizer.chat_template: is not UTF-8", file.name());
     made.chat_template = std::string(chat);
   }
   AHA_ASSIGN(const bool add_bos, file.Flag("tokenizer.ggml.add_bos_token", false));
@@ -215,26 +235,30 @@ Result<GgufTokenizer> ReadGgufTokenizer(const GgufFile& file, TokenizerReading r
 
   AHA_ASSIGN(Json vocab, VocabJson(file, tokens, added));
   AHA_ASSIGN(Json merges, MergesJson(file));
-  const Json json = {{"version", "1.0"},
-                     {"truncation", nullptr},
-                     {"padding", nullptr},
-                     {"added_tokens", AddedTokensJson(tokens, added, special)},
-                     {"normalizer", nullptr},
-                     {"pre_tokenizer", PreTokenizerJson(*pre, reading)},
-                     {"post_processor", PostProcessorJson(bos)},
-                     {"decoder",
-                      {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
-                     {"model",
-                      {{"type", "BPE"},
-                       {"dropout", nullptr},
-                       {"unk_token", nullptr},
-                       {"continuing_subword_prefix", ""},
-                       {"end_of_word_suffix", ""},
-                       {"fuse_unk", false},
-                       {"byte_fallback", false},
-                       {"ignore_merges", reading == TokenizerReading::kLlamaCpp && pre->ignore_merges},
-                       {"vocab", std::move(vocab)},
-                       {"merges", std::move(merges)}}}};
+  const Json json = {
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", AddedTokensJson(tokens, added, special)},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", PreTokenizerJson(*pre, reading)},
+      {"post_processor", PostProcessorJson(bos)},
+      {"decoder",
+       {{"type", "ByteLevel"},
+        {"add_prefix_space", true},
+        {"trim_offsets", true},
+        {"use_regex", true}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", nullptr},
+        {"continuing_subword_prefix", ""},
+        {"end_of_word_suffix", ""},
+        {"fuse_unk", false},
+        {"byte_fallback", false},
+        {"ignore_merges", reading == TokenizerReading::kLlamaCpp && pre->ignore_merges},
+        {"vocab", std::move(vocab)},
+        {"merges", std::move(merges)}}}};
   made.json = json.dump(1) + "\n";
   return made;
 }

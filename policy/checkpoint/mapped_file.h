@@ -14,8 +14,8 @@ namespace aha::policy {
 /// while it is mapped cannot be read safely, except behind `Populate`.
 class MappedFile {
  public:
-  /// kNotFound when there is none, kInvalidArgument when it is no regular file. An empty file maps to
-  /// no bytes.
+  /// kNotFound when there is none, kInvalidArgument when it is no regular file. An empty file maps
+  /// to no bytes.
   static Result<MappedFile> Open(const std::filesystem::path& file);
 
   /// Valid while this object or a copy of it lives.

@@ -20,19 +20,26 @@ void Store(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof(T));
 }
 
-bool Finite(float value) {
-  return (std::bit_cast<std::uint32_t>(value) & 0x7F800000U) != 0x7F800000U;
+// All ones where a number's exponent is, in an integer as wide as the number.
+std::uint32_t NotFinite(float value) {
+  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(value) & 0x7F800000U;
+  return exponent == 0x7F800000U ? ~0U : 0U;
 }
-bool Finite(std::uint16_t bf16) { return (bf16 & 0x7F80U) != 0x7F80U; }
+std::uint16_t NotFinite(std::uint16_t bf16) {
+  const auto exponent = static_cast<std::uint16_t>(bf16 & 0x7F80U);
+  return exponent == 0x7F80U ? std::uint16_t{0xFFFFU} : std::uint16_t{0};
+}
 
-// Element by element through `convert`; a loop that the compiler makes vectors of.
+// Element by element through `convert`: a loop without branches, everything as wide as the result,
+// so that the compiler makes vectors of it.
 template <class In, class Out, class F>
-bool Each(std::span<const std::byte> in, std::byte* out, const F& convert) {
+bool Each(std::span<const std::byte> in, std::byte* __restrict out, const F& convert) {
   const std::size_t count = in.size() / sizeof(In);
-  unsigned bad = 0;
+  const std::byte* __restrict from = in.data();
+  decltype(NotFinite(Out())) bad = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    const Out value = convert(Load<In>(in.data() + i * sizeof(In)));
-    bad |= static_cast<unsigned>(!Finite(value));
+    const Out value = convert(Load<In>(from + i * sizeof(In)));
+    bad |= NotFinite(value);
     Store<Out>(out + i * sizeof(Out), value);
   }
   return bad == 0;
@@ -49,7 +56,8 @@ std::array<float, 256> MakeE4M3() {
   for (unsigned i = 0; i < 256; ++i) {
     const int exponent = static_cast<int>((i >> 3U) & 0xFU);
     const auto mantissa = static_cast<float>(i & 7U);
-    float value = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    float value =
+        exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
     if ((i & 0x7FU) == 0x7FU) value = NAN;
     table[i] = (i & 0x80U) != 0 ? -value : value;
   }
@@ -63,7 +71,9 @@ const std::array<float, 256>& E4M3() {
 
 }  // namespace
 
-float FloatOfE4M3(std::uint8_t bits) { return E4M3()[bits]; }
+float FloatOfE4M3(std::uint8_t bits) {
+  return E4M3()[bits];
+}
 
 bool IsWeightType(SafetensorsDtype from) {
   return from == SafetensorsDtype::kF64 || from == SafetensorsDtype::kF32 ||

@@ -85,8 +85,8 @@ class SafetensorsFile {
 /// Takes the next bytes of a tensor.
 using ByteSink = std::function<Status(std::span<const std::byte>)>;
 
-/// A tensor that is to be written: its description now, its bytes when their turn comes, in pieces of
-/// any size. So a file of any size is written with one tensor, or less, in memory.
+/// A tensor that is to be written: its description now, its bytes when their turn comes, in pieces
+/// of any size. So a file of any size is written with one tensor, or less, in memory.
 struct TensorSource {
   std::string name;
   SafetensorsDtype dtype = SafetensorsDtype::kF32;

@@ -91,9 +91,8 @@ Result<std::string> MakeHeader(const std::vector<TensorSource>& tensors,
   std::uint64_t at = 0;
   for (const TensorSource& tensor : tensors) {
     const std::uint64_t end = at + *internal::ByteCount(tensor.shape, tensor.dtype);
-    json[tensor.name] = {{"dtype", DtypeName(tensor.dtype)},
-                         {"shape", tensor.shape},
-                         {"data_offsets", {at, end}}};
+    json[tensor.name] = {
+        {"dtype", DtypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, end}}};
     at = end;
   }
   std::string text;
@@ -126,14 +125,17 @@ Status WriteTensor(const TensorSource& tensor, AsideFile& out, std::string* hash
     return out.Write(bytes);
   }));
   if (written != wanted) {
-    return Fail(Code::kInvalidArgument, "tensor \"{}\" has {} bytes, and its shape and {} ask for {}",
-                tensor.name, written, DtypeName(tensor.dtype), wanted);
+    return Fail(Code::kInvalidArgument,
+                "tensor \"{}\" has {} bytes, and its shape and {} ask for {}", tensor.name, written,
+                DtypeName(tensor.dtype), wanted);
   }
   if (hash != nullptr) *hash = digest.Hex();
   return {};
 }
 
-std::string HashKey(std::string_view tensor) { return fmt::format("sha256:{}", tensor); }
+std::string HashKey(std::string_view tensor) {
+  return fmt::format("sha256:{}", tensor);
+}
 
 Status WriteAll(const fs::path& file,
                 const std::vector<TensorSource>& tensors,
@@ -141,15 +143,16 @@ Status WriteAll(const fs::path& file,
                 Hashes hashes) {
   AHA_TRY(CheckTensors(tensors));
   if (hashes == Hashes::kRecord) {  // room for them: a hash is as long as any other
-    for (const TensorSource& tensor : tensors) metadata[HashKey(tensor.name)] = std::string(64, '0');
+    for (const TensorSource& tensor : tensors)
+      metadata[HashKey(tensor.name)] = std::string(64, '0');
   }
   AHA_ASSIGN(const std::string room, MakeHeader(tensors, metadata));
   AsideFile out(file);
   AHA_TRY(out.Opened());
   AHA_TRY(out.Write(std::as_bytes(std::span(room))));
   for (const TensorSource& tensor : tensors) {
-    AHA_TRY(WriteTensor(
-        tensor, out, hashes == Hashes::kRecord ? &metadata[HashKey(tensor.name)] : nullptr));
+    AHA_TRY(WriteTensor(tensor, out,
+                        hashes == Hashes::kRecord ? &metadata[HashKey(tensor.name)] : nullptr));
   }
   if (hashes == Hashes::kRecord) {
     AHA_ASSIGN(const std::string header, MakeHeader(tensors, metadata));
@@ -187,7 +190,8 @@ Status WriteSafetensors(const fs::path& file,
                         Hashes hashes) {
   std::vector<TensorSource> sources;
   sources.reserve(tensors.size());
-  for (TensorView& tensor : tensors) sources.push_back(SourceOf(std::move(tensor)));
+  for (TensorView& tensor : tensors)
+    sources.push_back(SourceOf(std::move(tensor)));
   return WriteSafetensors(file, std::move(sources), metadata, hashes);
 }
 
@@ -198,12 +202,14 @@ Result<bool> VerifyTensor(const SafetensorsFile& file, const TensorView& tensor)
   ContentHash hash;
   for (std::size_t at = 0; at < tensor.data.size(); at += kPiece) {
     const auto piece = tensor.data.subspan(at, std::min(kPiece, tensor.data.size() - at));
-    if (Status read = Populate(piece); !read) return Within(read.error(), "{}", file.path().string());
+    if (Status read = Populate(piece); !read)
+      return Within(read.error(), "{}", file.path().string());
     hash.Add(piece);
     Drop(piece);
   }
   if (hash.Hex() == recorded->second) return true;
-  return Fail(Code::kCorrupt, "{}: tensor {} is not what was written: its bytes have another SHA-256",
+  return Fail(Code::kCorrupt,
+              "{}: tensor {} is not what was written: its bytes have another SHA-256",
               file.path().string(), tensor.name);
 }
 

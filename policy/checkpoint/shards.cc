@@ -57,9 +57,10 @@ Result<WeightMap> FindWeights(const fs::path& folder) {
   const fs::path index = folder / kIndexName;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
-    return Fail(Code::kNotFound,
-                "{}: no such model folder; it must hold config.json, safetensors and tokenizer.json",
-                folder.string());
+    return Fail(
+        Code::kNotFound,
+        "{}: no such model folder; it must hold config.json, safetensors and tokenizer.json",
+        folder.string());
   }
   if (!IsFile(index)) {
     return Fail(Code::kNotFound, "{}: has neither model.safetensors nor {}", folder.string(),
@@ -71,7 +72,8 @@ Result<WeightMap> FindWeights(const fs::path& folder) {
 Result<std::vector<fs::path>> ShardsOf(const fs::path& folder, const WeightMap& map) {
   if (map.empty()) return std::vector{folder / kSingleName};
   std::map<std::string, std::string> first;  // of each file, a tensor that it should hold
-  for (const auto& [tensor, file] : map) first.emplace(file, tensor);
+  for (const auto& [tensor, file] : map)
+    first.emplace(file, tensor);
   std::vector<fs::path> shards;
   for (const auto& [file, tensor] : first) {
     shards.push_back(folder / file);
@@ -138,8 +140,9 @@ Result<CheckpointFiles> CheckpointFiles::Open(const fs::path& path) {
             [](const auto& a, const auto& b) { return a.view->name < b.view->name; });
   for (std::size_t i = 1; i < opened.tensors_.size(); ++i) {
     if (opened.tensors_[i - 1].view->name != opened.tensors_[i].view->name) continue;
-    return Fail(Code::kCorrupt, "{}: tensor {} is in {} too", opened.tensors_[i - 1].file->path().string(),
-                opened.tensors_[i].view->name, opened.tensors_[i].file->path().string());
+    return Fail(Code::kCorrupt, "{}: tensor {} is in {} too",
+                opened.tensors_[i - 1].file->path().string(), opened.tensors_[i].view->name,
+                opened.tensors_[i].file->path().string());
   }
   if (!map.empty()) {
     for (const StoredTensor& tensor : opened.tensors_) {
@@ -160,9 +163,9 @@ Result<CheckpointFiles> CheckpointFiles::Open(const fs::path& path) {
 }
 
 const StoredTensor* CheckpointFiles::Find(std::string_view name) const {
-  const auto found = std::lower_bound(
-      tensors_.begin(), tensors_.end(), name,
-      [](const StoredTensor& t, std::string_view n) { return t.view->name < n; });
+  const auto found =
+      std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                       [](const StoredTensor& t, std::string_view n) { return t.view->name < n; });
   return found != tensors_.end() && found->view->name == name ? &*found : nullptr;
 }
 
@@ -170,22 +173,26 @@ Status WriteCheckpoint(const fs::path& folder,
                        std::vector<TensorSource> tensors,
                        const SaveOptions& options) {
   std::uint64_t total = 0;
-  for (const TensorSource& tensor : tensors) total += BytesOf(tensor);
+  for (const TensorSource& tensor : tensors)
+    total += BytesOf(tensor);
   std::vector<std::vector<TensorSource>> shards = Deal(std::move(tensors), options.max_shard_bytes);
   nlohmann::json map = nlohmann::json::object();
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string name = ShardName(i, shards.size());
     for (const TensorSource& tensor : shards[i]) {
       if (map.contains(tensor.name)) {
-        return Fail(Code::kInvalidArgument, "{}: tensor {} is there twice", folder.string(), tensor.name);
+        return Fail(Code::kInvalidArgument, "{}: tensor {} is there twice", folder.string(),
+                    tensor.name);
       }
       map[tensor.name] = name;
     }
-    AHA_TRY(WriteSafetensors(folder / name, std::move(shards[i]), {{"format", "pt"}}, options.hashes));
+    AHA_TRY(
+        WriteSafetensors(folder / name, std::move(shards[i]), {{"format", "pt"}}, options.hashes));
   }
   if (shards.size() == 1) return {};
   const nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
-  const auto text = Guard(folder.string(), [&] { return index.dump(2) + "\n"; });  // names are checked above
+  const auto text =
+      Guard(folder.string(), [&] { return index.dump(2) + "\n"; });  // names are checked above
   if (!text) return tl::unexpected<Error>(text.error());
   return WriteWholeFile(folder / kIndexName, *text);
 }

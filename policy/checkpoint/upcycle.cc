@@ -22,9 +22,15 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kPiece = std::size_t{4} << 20U;
 constexpr std::uint64_t kMaxConfig = std::uint64_t{16} << 20U;
-constexpr std::array kCopied = {"generation_config.json", "tokenizer.json",      "tokenizer_config.json",
-                                "special_tokens_map.json", "added_tokens.json",  "vocab.json",
-                                "merges.txt",              "tokenizer.model",    "chat_template.jinja",
+constexpr std::array kCopied = {"generation_config.json",
+                                "tokenizer.json",
+                                "tokenizer_config.json",
+                                "special_tokens_map.json",
+                                "added_tokens.json",
+                                "vocab.json",
+                                "merges.txt",
+                                "tokenizer.model",
+                                "chat_template.jinja",
                                 "chat_template.json"};
 
 // How a kind of mixture names its tensors inside a layer.
@@ -35,13 +41,19 @@ struct Naming {
   std::array<const char*, 3> matrices;  // gate, up, down
   bool shared;
 };
-constexpr Naming kMixtral{"MixtralForCausalLM", "mixtral", "block_sparse_moe.gate.weight", "block_sparse_moe.experts.",
-                          {"w1", "w3", "w2"}, false};
-constexpr Naming kQwen2Moe{"Qwen2MoeForCausalLM", "qwen2_moe", "mlp.gate.weight", "mlp.experts.",
-                           {"gate_proj", "up_proj", "down_proj"}, true};
+constexpr Naming kMixtral{
+    "MixtralForCausalLM",        "mixtral",          "block_sparse_moe.gate.weight",
+    "block_sparse_moe.experts.", {"w1", "w3", "w2"}, false};
+constexpr Naming kQwen2Moe{"Qwen2MoeForCausalLM",
+                           "qwen2_moe",
+                           "mlp.gate.weight",
+                           "mlp.experts.",
+                           {"gate_proj", "up_proj", "down_proj"},
+                           true};
 constexpr std::array kDenseMatrices = {"gate_proj", "up_proj", "down_proj"};
 
-// --- Bytes ------------------------------------------------------------------------------------------
+// --- Bytes
+// ------------------------------------------------------------------------------------------
 
 Status Copy(const TensorView& from, const ByteSink& sink) {
   for (std::size_t at = 0; at < from.data.size(); at += kPiece) {
@@ -54,7 +66,8 @@ Status Copy(const TensorView& from, const ByteSink& sink) {
 }
 
 TensorSource CopyOf(const TensorView& from, std::string name) {
-  return {std::move(name), from.dtype, from.shape, [&from](const ByteSink& sink) { return Copy(from, sink); }};
+  return {std::move(name), from.dtype, from.shape,
+          [&from](const ByteSink& sink) { return Copy(from, sink); }};
 }
 
 // Calls `f` with fp32 pieces of a tensor, in order.
@@ -64,7 +77,8 @@ Status EachPiece(const TensorView& from, const std::function<Status(std::span<fl
   for (std::size_t at = 0; at < from.data.size(); at += kPiece) {
     const auto piece = from.data.subspan(at, std::min(kPiece, from.data.size() - at));
     values.resize(piece.size() / size);
-    if (!ConvertNumbers(from.dtype, piece, SafetensorsDtype::kF32, reinterpret_cast<std::byte*>(values.data()))) {
+    if (!ConvertNumbers(from.dtype, piece, SafetensorsDtype::kF32,
+                        reinterpret_cast<std::byte*>(values.data()))) {
       return Fail(Code::kCorrupt, "tensor {} holds NaN or infinity", from.name);
     }
     AHA_TRY(f(values));
@@ -74,21 +88,28 @@ Status EachPiece(const TensorView& from, const std::function<Status(std::span<fl
 }
 
 // A copy with noise of `relative` times the tensor's root mean square.
-TensorSource NoisyCopyOf(const TensorView& from, std::string name, double relative, KeyedRandom random) {
+TensorSource NoisyCopyOf(const TensorView& from,
+                         std::string name,
+                         double relative,
+                         KeyedRandom random) {
   const auto produce = [&from, relative, random](const ByteSink& sink) -> Status {
     double squares = 0;
     AHA_TRY(EachPiece(from, [&](std::span<float> values) -> Status {
-      for (const float v : values) squares += static_cast<double>(v) * v;
+      for (const float v : values)
+        squares += static_cast<double>(v) * v;
       return {};
     }));
-    const double count = static_cast<double>(from.data.size()) / static_cast<double>(DtypeSize(from.dtype));
+    const double count =
+        static_cast<double>(from.data.size()) / static_cast<double>(DtypeSize(from.dtype));
     const double scale = relative * std::sqrt(squares / std::max(1.0, count));
     std::uint64_t position = 0;
     std::vector<std::byte> out;
     return EachPiece(from, [&](std::span<float> values) -> Status {
-      for (float& v : values) v = static_cast<float>(v + scale * random.Normal(position++));
+      for (float& v : values)
+        v = static_cast<float>(v + scale * random.Normal(position++));
       out.resize(values.size() * DtypeSize(from.dtype));
-      if (!StoreFloats(values, from.dtype, out.data())) return Fail(Code::kInvalidArgument, "tensor {}: the noise overflows", from.name);
+      if (!StoreFloats(values, from.dtype, out.data()))
+        return Fail(Code::kInvalidArgument, "tensor {}: the noise overflows", from.name);
       return sink(out);
     });
   };
@@ -96,14 +117,19 @@ TensorSource NoisyCopyOf(const TensorView& from, std::string name, double relati
 }
 
 // [experts, hidden] of N(0, deviation^2).
-TensorSource Router(std::string name, SafetensorsDtype dtype, std::int64_t experts, std::int64_t hidden, double deviation,
+TensorSource Router(std::string name,
+                    SafetensorsDtype dtype,
+                    std::int64_t experts,
+                    std::int64_t hidden,
+                    double deviation,
                     KeyedRandom random) {
   const auto produce = [=](const ByteSink& sink) -> Status {
     std::vector<float> values(static_cast<std::size_t>(hidden));
     std::vector<std::byte> out(values.size() * DtypeSize(dtype));
     for (std::int64_t e = 0; e < experts; ++e) {
       for (std::size_t i = 0; i < values.size(); ++i) {
-        values[i] = static_cast<float>(deviation * random.Normal(static_cast<std::uint64_t>(e * hidden) + i));
+        values[i] = static_cast<float>(deviation *
+                                       random.Normal(static_cast<std::uint64_t>(e * hidden) + i));
       }
       StoreFloats(values, dtype, out.data());
       AHA_TRY(sink(out));
@@ -115,7 +141,8 @@ TensorSource Router(std::string name, SafetensorsDtype dtype, std::int64_t exper
 
 TensorSource Zeros(std::string name, SafetensorsDtype dtype, std::vector<std::int64_t> shape) {
   std::size_t bytes = DtypeSize(dtype);
-  for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
+  for (const std::int64_t size : shape)
+    bytes *= static_cast<std::size_t>(size);
   return {std::move(name), dtype, std::move(shape), [bytes](const ByteSink& sink) -> Status {
             const std::vector<std::byte> zeros(std::min(bytes, kPiece));
             for (std::size_t left = bytes; left > 0; left -= std::min(left, kPiece)) {
@@ -125,7 +152,8 @@ TensorSource Zeros(std::string name, SafetensorsDtype dtype, std::vector<std::in
           }};
 }
 
-// --- Names and config -------------------------------------------------------------------------------
+// --- Names and config
+// -------------------------------------------------------------------------------
 
 struct Dense {
   Json config;
@@ -146,20 +174,29 @@ Result<Dense> ReadDense(const fs::path& folder) {
   } else if (names == Json::array({"Qwen2ForCausalLM"})) {
     dense.naming = kQwen2Moe;
   } else {
-    return Fail(Code::kInvalidArgument, "{}: key \"architectures\": only LlamaForCausalLM and Qwen2ForCausalLM can be upcycled",
-                dense.where);
+    return Fail(
+        Code::kInvalidArgument,
+        "{}: key \"architectures\": only LlamaForCausalLM and Qwen2ForCausalLM can be upcycled",
+        dense.where);
   }
   for (const char* key : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
     AHA_ASSIGN(const bool on, JsonFieldOr<bool>(dense.config, dense.where, key, false));
-    if (on) return Fail(Code::kInvalidArgument, "{}: key \"{}\": {} has no counterpart", dense.where, key, dense.naming.architecture);
+    if (on)
+      return Fail(Code::kInvalidArgument, "{}: key \"{}\": {} has no counterpart", dense.where, key,
+                  dense.naming.architecture);
   }
   if (!JsonMember(dense.config, "quantization_config").is_null()) {
-    return Fail(Code::kInvalidArgument, "{}: key \"quantization_config\": quantised models cannot be upcycled", dense.where);
+    return Fail(Code::kInvalidArgument,
+                "{}: key \"quantization_config\": quantised models cannot be upcycled",
+                dense.where);
   }
-  for (const auto& [key, slot] : {std::pair{"num_hidden_layers", &dense.layers}, {"hidden_size", &dense.hidden},
+  for (const auto& [key, slot] : {std::pair{"num_hidden_layers", &dense.layers},
+                                  {"hidden_size", &dense.hidden},
                                   {"intermediate_size", &dense.intermediate}}) {
     AHA_ASSIGN(*slot, JsonField<std::int64_t>(dense.config, dense.where, key));
-    if (*slot < 1) return Fail(Code::kCorrupt, "{}: key \"{}\" is {}, must be positive", dense.where, key, *slot);
+    if (*slot < 1)
+      return Fail(Code::kCorrupt, "{}: key \"{}\" is {}, must be positive", dense.where, key,
+                  *slot);
   }
   return dense;
 }
@@ -171,7 +208,9 @@ std::string SparseConfig(const Dense& dense, const UpcycleOptions& options) {
   json["num_experts_per_tok"] = options.active;
   json["output_router_logits"] = false;
   json["router_aux_loss_coef"] = 0.001;
-  for (const char* key : {"_name_or_path", "auto_map", "attention_bias", "mlp_bias", "pretraining_tp"}) json.erase(key);
+  for (const char* key :
+       {"_name_or_path", "auto_map", "attention_bias", "mlp_bias", "pretraining_tp"})
+    json.erase(key);
   if (dense.naming.shared) {
     json["num_experts"] = options.experts;
     json["moe_intermediate_size"] = dense.intermediate;
@@ -188,39 +227,49 @@ std::string SparseConfig(const Dense& dense, const UpcycleOptions& options) {
 }
 
 // The tensors of one layer's mixture.
-Status AddMixture(const CheckpointFiles& files, const Dense& dense, std::int64_t layer, const UpcycleOptions& options,
+Status AddMixture(const CheckpointFiles& files,
+                  const Dense& dense,
+                  std::int64_t layer,
+                  const UpcycleOptions& options,
                   std::vector<TensorSource>& out) {
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   std::array<const TensorView*, 3> matrices{};
   for (std::size_t m = 0; m < 3; ++m) {
     const std::string name = fmt::format("{}mlp.{}.weight", prefix, kDenseMatrices[m]);
     const StoredTensor* stored = files.Find(name);
-    if (stored == nullptr) return Fail(Code::kCorrupt, "{}: tensor {} is missing", files.path().string(), name);
+    if (stored == nullptr)
+      return Fail(Code::kCorrupt, "{}: tensor {} is missing", files.path().string(), name);
     const std::int64_t rows = m == 2 ? dense.hidden : dense.intermediate;
     const std::int64_t columns = m == 2 ? dense.intermediate : dense.hidden;
     if (stored->view->shape != std::vector{rows, columns}) {
-      return Fail(Code::kCorrupt, "{}: tensor {} has shape [{}], config.json asks for [{}, {}]", stored->file->path().string(), name,
-                  fmt::join(stored->view->shape, ", "), rows, columns);
+      return Fail(Code::kCorrupt, "{}: tensor {} has shape [{}], config.json asks for [{}, {}]",
+                  stored->file->path().string(), name, fmt::join(stored->view->shape, ", "), rows,
+                  columns);
     }
     const SafetensorsDtype dtype = stored->view->dtype;
     if (dtype != SafetensorsDtype::kF32 && dtype != SafetensorsDtype::kBF16) {
-      return Fail(Code::kInvalidArgument, "{}: tensor {} is {}; only F32 and BF16 can be upcycled", stored->file->path().string(),
-                  name, DtypeName(dtype));
+      return Fail(Code::kInvalidArgument, "{}: tensor {} is {}; only F32 and BF16 can be upcycled",
+                  stored->file->path().string(), name, DtypeName(dtype));
     }
     matrices[m] = stored->view;
   }
   const SafetensorsDtype dtype = matrices[0]->dtype;
   const auto of_layer = static_cast<std::uint64_t>(layer);
-  out.push_back(Router(prefix + dense.naming.router, dtype, options.experts, dense.hidden, options.router_std,
+  out.push_back(Router(prefix + dense.naming.router, dtype, options.experts, dense.hidden,
+                       options.router_std,
                        KeyedRandom(options.seed, "upcycle/router").With(of_layer)));
   for (std::int64_t e = 0; e < options.experts; ++e) {
     for (std::size_t m = 0; m < 3; ++m) {
-      std::string name = fmt::format("{}{}{}.{}.weight", prefix, dense.naming.experts, e, dense.naming.matrices[m]);
+      std::string name = fmt::format("{}{}{}.{}.weight", prefix, dense.naming.experts, e,
+                                     dense.naming.matrices[m]);
       if (options.noise == 0) {
         out.push_back(CopyOf(*matrices[m], std::move(name)));
         continue;
       }
-      const KeyedRandom noise = KeyedRandom(options.seed, "upcycle/noise").With(of_layer).With(static_cast<std::uint64_t>(e)).With(m);
+      const KeyedRandom noise = KeyedRandom(options.seed, "upcycle/noise")
+                                    .With(of_layer)
+                                    .With(static_cast<std::uint64_t>(e))
+                                    .With(m);
       out.push_back(NoisyCopyOf(*matrices[m], std::move(name), options.noise, noise));
     }
   }
@@ -245,7 +294,9 @@ std::optional<std::int64_t> MlpLayer(std::string_view name) {
   return layer;
 }
 
-Result<std::vector<TensorSource>> SparseTensors(const CheckpointFiles& files, const Dense& dense, const UpcycleOptions& options) {
+Result<std::vector<TensorSource>> SparseTensors(const CheckpointFiles& files,
+                                                const Dense& dense,
+                                                const UpcycleOptions& options) {
   std::vector<TensorSource> out;
   std::int64_t replaced = 0;
   for (const StoredTensor& stored : files.tensors()) {
@@ -255,10 +306,12 @@ Result<std::vector<TensorSource>> SparseTensors(const CheckpointFiles& files, co
     }
     out.push_back(CopyOf(*stored.view, stored.view->name));
   }
-  for (std::int64_t layer = 0; layer < dense.layers; ++layer) AHA_TRY(AddMixture(files, dense, layer, options, out));
+  for (std::int64_t layer = 0; layer < dense.layers; ++layer)
+    AHA_TRY(AddMixture(files, dense, layer, options, out));
   if (replaced != 3 * dense.layers) {
-    return Fail(Code::kCorrupt, "{}: {} feed-forward tensors, config.json asks for 3 in each of {} layers", files.path().string(),
-                replaced, dense.layers);
+    return Fail(Code::kCorrupt,
+                "{}: {} feed-forward tensors, config.json asks for 3 in each of {} layers",
+                files.path().string(), replaced, dense.layers);
   }
   return out;
 }
@@ -267,7 +320,8 @@ Result<std::vector<TensorSource>> SparseTensors(const CheckpointFiles& files, co
 
 Status Upcycle(const fs::path& folder, const fs::path& out, const UpcycleOptions& options) {
   if (options.active < 1 || options.active > options.experts) {
-    return Fail(Code::kInvalidArgument, "active: {} of {} experts is not possible", options.active, options.experts);
+    return Fail(Code::kInvalidArgument, "active: {} of {} experts is not possible", options.active,
+                options.experts);
   }
   AHA_ASSIGN(const Dense dense, ReadDense(folder));
   AHA_ASSIGN(const CheckpointFiles files, CheckpointFiles::Open(folder));

@@ -1,6 +1,7 @@
 #pragma once
 /// Sparse upcycling (Komatsuzaki et al., arXiv:2212.05055): a dense model becomes a mixture of experts
-/// that are copies of its feed-forward network. File to file, a piece of a tensor at a time in memory.
+/// that are copies of its feed-forward network. File to file, a piece of a tensor at a time in
+/// memory.
 
 #include <cstdint>
 #include <filesystem>
@@ -21,11 +22,11 @@ struct UpcycleOptions {
   SaveOptions save = {};
 };
 
-/// LlamaForCausalLM becomes MixtralForCausalLM, Qwen2ForCausalLM Qwen2MoeForCausalLM. Weights of the
-/// chosen experts are renormalised to one, so without noise the new model computes what the old one
-/// did, to rounding, whatever its routers say. Qwen2Moe's shared expert starts with the dense gate
-/// and up projections and a down projection of zeros behind a switch of zeros: it adds exactly 0, and
-/// gradients reach it.
+/// LlamaForCausalLM becomes MixtralForCausalLM, Qwen2ForCausalLM Qwen2MoeForCausalLM. Weights of
+/// the chosen experts are renormalised to one, so without noise the new model computes what the old
+/// one did, to rounding, whatever its routers say. Qwen2Moe's shared expert starts with the dense
+/// gate and up projections and a down projection of zeros behind a switch of zeros: it adds exactly
+/// 0, and gradients reach it.
 ///
 /// Number types stay as they are. Tokenizer and generation files are copied. `out` appears whole or
 /// not at all. Errors name file and key or tensor; kInvalidArgument for another architecture or for

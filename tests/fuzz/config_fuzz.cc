@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     return 0;
   }
   const ParameterCount count = CountParameters(*config);
-  aha::fuzz::Demand(count.total > 0 && count.active > 0 && count.active <= count.total && count.mtp >= 0);
+  aha::fuzz::Demand(count.total > 0 && count.active > 0 && count.active <= count.total &&
+                    count.mtp >= 0);
   aha::fuzz::Demand(config->kv_width() > 0);
   const std::string written = ConfigJson(*config);
   const auto again = ParseConfig(written, "fuzz");

@@ -1,6 +1,6 @@
 #pragma once
-/// What a target defines: under libFuzzer it is called with its inputs, in the ordinary tests with the
-/// corpus and some mutations of it (driver.cc).
+/// What a target defines: under libFuzzer it is called with its inputs, in the ordinary tests with
+/// the corpus and some mutations of it (driver.cc).
 
 #include <cstddef>
 #include <cstdint>

@@ -18,14 +18,16 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::vector<float> values;
   for (const GgufTensor& tensor : file->tensors()) {
     const GgmlLayout& layout = LayoutOf(tensor.type);
-    values.resize(tensor.data.size() / static_cast<std::size_t>(layout.bytes) * static_cast<std::size_t>(layout.weights));
+    values.resize(tensor.data.size() / static_cast<std::size_t>(layout.bytes) *
+                  static_cast<std::size_t>(layout.weights));
     Dequantize(tensor.type, tensor.data, values.data());
   }
   const auto model = ReadGgufModel(*file);
   if (model) static_cast<void>(CompareGguf(*file, *model));
   const auto tokenizer = ReadGgufTokenizer(*file, TokenizerReading::kLlamaCpp);
   if (model && tokenizer) {
-    static_cast<void>(ParseConfig(GgufConfigJson(*model, *tokenizer, SafetensorsDtype::kBF16), "fuzz"));
+    static_cast<void>(
+        ParseConfig(GgufConfigJson(*model, *tokenizer, SafetensorsDtype::kBF16), "fuzz"));
     static_cast<void>(GgufGenerationJson(*tokenizer));
   }
   return 0;

@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace aha::policy;
-  const auto file = SafetensorsFile::FromBytes(std::as_bytes(std::span(data, size)), nullptr, "fuzz");
+  const auto file =
+      SafetensorsFile::FromBytes(std::as_bytes(std::span(data, size)), nullptr, "fuzz");
   if (!file) {
     aha::fuzz::Demand(file.error().message.starts_with("fuzz: "));
     return 0;

@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace aha::policy;
-  const auto tokenizer = Tokenizer::FromText(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
+  const auto tokenizer =
+      Tokenizer::FromText(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
   if (!tokenizer) {
     aha::fuzz::Demand(tokenizer.error().message.starts_with("fuzz"));
     return 0;

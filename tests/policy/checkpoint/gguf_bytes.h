@@ -28,8 +28,10 @@ inline std::string TextKey(std::string_view key, std::string_view value) {
   return Counted(key) + Raw<std::uint32_t>(8) + Counted(value);
 }
 inline std::string TextsKey(std::string_view key, const std::vector<std::string>& values) {
-  std::string bytes = Counted(key) + Raw<std::uint32_t>(9) + Raw<std::uint32_t>(8) + Raw<std::uint64_t>(values.size());
-  for (const std::string& value : values) bytes += Counted(value);
+  std::string bytes = Counted(key) + Raw<std::uint32_t>(9) + Raw<std::uint32_t>(8) +
+                      Raw<std::uint64_t>(values.size());
+  for (const std::string& value : values)
+    bytes += Counted(value);
   return bytes;
 }
 /// `shape` in the format's own order: the contiguous dimension first.
@@ -38,7 +40,8 @@ inline std::string TensorEntry(std::string_view name,
                                std::uint32_t type,
                                std::uint64_t offset) {
   std::string bytes = Counted(name) + Raw<std::uint32_t>(static_cast<std::uint32_t>(shape.size()));
-  for (const std::uint64_t size : shape) bytes += Raw(size);
+  for (const std::uint64_t size : shape)
+    bytes += Raw(size);
   return bytes + Raw(type) + Raw(offset);
 }
 /// `keys` and `entries` one after another; counts as given; data behind padding to 32.

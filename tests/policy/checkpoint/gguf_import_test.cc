@@ -24,7 +24,9 @@ using testing::HasSubstr;
 
 const fs::path kGolden = fs::path(AHA_SOURCE_DIR) / "tests/policy/golden/gguf";
 
-std::string HexHash(std::span<const std::byte> bytes) { return ContentHash().Add(bytes).Hex(); }
+std::string HexHash(std::span<const std::byte> bytes) {
+  return ContentHash().Add(bytes).Hex();
+}
 
 class ImportTest : public testing::Test {
  protected:
@@ -37,7 +39,9 @@ class ImportTest : public testing::Test {
     folder_ = scratch_ / "model";
   }
   void TearDown() override { fs::remove_all(scratch_); }
-  [[nodiscard]] Json JsonOf(const char* file) const { return Json::parse(ReadFile(folder_ / file).value()); }
+  [[nodiscard]] Json JsonOf(const char* file) const {
+    return Json::parse(ReadFile(folder_ / file).value());
+  }
   fs::path scratch_, folder_;
 };
 
@@ -73,8 +77,10 @@ TEST_P(GoldenImportTest, Bf16IsTheFp32ValueRounded) {
   const auto narrow = CheckpointFiles::Open(folder_).value();
   for (const StoredTensor& tensor : wide.tensors()) {
     std::vector<std::byte> want(tensor.view->data.size() / 2);
-    ASSERT_TRUE(ConvertNumbers(SafetensorsDtype::kF32, tensor.view->data, SafetensorsDtype::kBF16, want.data()));
-    EXPECT_EQ(HexHash(narrow.Find(tensor.view->name)->view->data), HexHash(want)) << tensor.view->name;
+    ASSERT_TRUE(ConvertNumbers(SafetensorsDtype::kF32, tensor.view->data, SafetensorsDtype::kBF16,
+                               want.data()));
+    EXPECT_EQ(HexHash(narrow.Find(tensor.view->name)->view->data), HexHash(want))
+        << tensor.view->name;
   }
   EXPECT_EQ(JsonOf("config.json")["torch_dtype"], "bfloat16");
 }
@@ -82,7 +88,8 @@ TEST_P(GoldenImportTest, Bf16IsTheFp32ValueRounded) {
 TEST_P(GoldenImportTest, ConfigEqualsTransformers) {
   ASSERT_TRUE(Import(SafetensorsDtype::kF32));
   const Json config = JsonOf("config.json");
-  for (const auto& [key, value] : golden_["config"].items()) EXPECT_EQ(config[key], value) << key;
+  for (const auto& [key, value] : golden_["config"].items())
+    EXPECT_EQ(config[key], value) << key;
   EXPECT_EQ(config["rope_theta"], golden_["rope_theta"]);
   EXPECT_EQ(config["rms_norm_eps"].get<double>(), 1e-5);
   const auto inspection = Inspect(folder_);
@@ -98,11 +105,13 @@ TEST_P(GoldenImportTest, TokenIdsEqualTransformers) {
   for (const Json& line : golden_["ids"]) {
     const auto text = line[0].get<std::string>();
     EXPECT_EQ(tokenizer->Encode(text).value(), line[1].get<std::vector<std::int32_t>>()) << text;
-    EXPECT_EQ(tokenizer->Encode(text, true).value(), line[2].get<std::vector<std::int32_t>>()) << text;
+    EXPECT_EQ(tokenizer->Encode(text, true).value(), line[2].get<std::vector<std::int32_t>>())
+        << text;
   }
   EXPECT_FALSE(tokenizer->IsSpecial(*tokenizer->IdOf("<think>")));
   EXPECT_TRUE(tokenizer->IsSpecial(*tokenizer->IdOf("<|end|>")));
-  EXPECT_THAT(JsonOf("tokenizer_config.json")["chat_template"].get<std::string>(), HasSubstr("m['content']"));
+  EXPECT_THAT(JsonOf("tokenizer_config.json")["chat_template"].get<std::string>(),
+              HasSubstr("m['content']"));
 }
 
 TEST_P(GoldenImportTest, ShardsHoldTheSameTensors) {
@@ -118,17 +127,22 @@ TEST_P(GoldenImportTest, ShardsHoldTheSameTensors) {
     EXPECT_EQ(HexHash(many->Find(tensor.view->name)->view->data), HexHash(tensor.view->data));
   }
 }
-INSTANTIATE_TEST_SUITE_P(Models, GoldenImportTest, testing::Values("llama", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(Models,
+                         GoldenImportTest,
+                         testing::Values("llama", "qwen2"),
                          [](const auto& p) { return std::string(p.param); });
 
-// --- Files that contradict themselves, made from the golden one by changing bytes ----------------------
+// --- Files that contradict themselves, made from the golden one by changing bytes
+// ----------------------
 
 struct SpoiltGguf {
   const char* name;
   std::string from, to;  // of the same length, replaced where it first stands
   const char* want;
 };
-void PrintTo(const SpoiltGguf& c, std::ostream* os) { *os << c.name; }
+void PrintTo(const SpoiltGguf& c, std::ostream* os) {
+  *os << c.name;
+}
 class SpoiltGgufTest : public ImportTest, public testing::WithParamInterface<SpoiltGguf> {};
 
 TEST_P(SpoiltGgufTest, IsRefusedByNameAndLeavesNothing) {
@@ -146,42 +160,63 @@ TEST_P(SpoiltGgufTest, IsRefusedByNameAndLeavesNothing) {
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch_), {}), 1);
 }
 INSTANTIATE_TEST_SUITE_P(
-    Table, SpoiltGgufTest,
+    Table,
+    SpoiltGgufTest,
     testing::Values(
-        SpoiltGguf{"Architecture", Counted("llama"), Counted("bloom"), "general.architecture: bloom"},
-        SpoiltGguf{"Layers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 3), "tensor blk.2.attn_norm.weight is missing"},
-        SpoiltGguf{"FewerLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 1), "tensor blk.1."},
-        SpoiltGguf{"NoLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 0), "llama.block_count: is 0"},
-        SpoiltGguf{"BillionLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 1000000000), "llama.block_count"},
-        SpoiltGguf{"Width", U32Key("llama.feed_forward_length", 96), U32Key("llama.feed_forward_length", 128), "tensor blk.0.ffn_gate.weight has shape [96, 64], its keys ask for [128, 64]"},
-        SpoiltGguf{"Heads", U32Key("llama.attention.head_count", 4), U32Key("llama.attention.head_count", 5), "do not divide"},
+        SpoiltGguf{"Architecture", Counted("llama"), Counted("bloom"),
+                   "general.architecture: bloom"},
+        SpoiltGguf{"Layers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 3),
+                   "tensor blk.2.attn_norm.weight is missing"},
+        SpoiltGguf{"FewerLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 1),
+                   "tensor blk.1."},
+        SpoiltGguf{"NoLayers", U32Key("llama.block_count", 2), U32Key("llama.block_count", 0),
+                   "llama.block_count: is 0"},
+        SpoiltGguf{"BillionLayers", U32Key("llama.block_count", 2),
+                   U32Key("llama.block_count", 1000000000), "llama.block_count"},
+        SpoiltGguf{"Width", U32Key("llama.feed_forward_length", 96),
+                   U32Key("llama.feed_forward_length", 128),
+                   "tensor blk.0.ffn_gate.weight has shape [96, 64], its keys ask for [128, 64]"},
+        SpoiltGguf{"Heads", U32Key("llama.attention.head_count", 4),
+                   U32Key("llama.attention.head_count", 5), "do not divide"},
         SpoiltGguf{"Epsilon", FloatKey("llama.attention.layer_norm_rms_epsilon", 1e-5F),
-                   FloatKey("llama.attention.layer_norm_rms_epsilon", NAN), "layer_norm_rms_epsilon"},
-        SpoiltGguf{"Pre", Counted("llama-bpe"), Counted("mystery-1"), "tokenizer.ggml.pre: mystery-1"},
+                   FloatKey("llama.attention.layer_norm_rms_epsilon", NAN),
+                   "layer_norm_rms_epsilon"},
+        SpoiltGguf{"Pre", Counted("llama-bpe"), Counted("mystery-1"),
+                   "tokenizer.ggml.pre: mystery-1"},
         SpoiltGguf{"Kind", Counted("gpt2"), Counted("t5t5"), "tokenizer.ggml.model: t5t5"},
-        SpoiltGguf{"Eos", U32Key("tokenizer.ggml.eos_token_id", 280), U32Key("tokenizer.ggml.eos_token_id", 9999), "eos_token_id: is 9999"},
-        SpoiltGguf{"TokenNotUtf8", Counted("<|end|>"), Counted("<|\xFF\xFF\xFF|>"), "tokenizer.ggml.tokens: token 280 is not UTF-8"},
+        SpoiltGguf{"Eos", U32Key("tokenizer.ggml.eos_token_id", 280),
+                   U32Key("tokenizer.ggml.eos_token_id", 9999), "eos_token_id: is 9999"},
+        SpoiltGguf{"TokenNotUtf8", Counted("<|end|>"), Counted("<|\xFF\xFF\xFF|>"),
+                   "tokenizer.ggml.tokens: token 280 is not UTF-8"},
         SpoiltGguf{"TokenTwice", Counted("<think>"), Counted("<|end|>"), "are the same"},
         SpoiltGguf{"Merge", Counted("t h"), Counted("t_h"), "tokenizer.ggml.merges: merge 0"},
         SpoiltGguf{"MergeOfNothing", Counted("t h"), Counted("t \x01"), "merges"}),
     [](const auto& p) { return std::string(p.param.name); });
 
-// --- Rope ---------------------------------------------------------------------------------------------
+// --- Rope
+// ---------------------------------------------------------------------------------------------
 
 // A file of keys alone, and rope_freqs.weight.
-std::string RopeFile(const std::vector<float>& factors, const std::string& more = "", std::uint64_t more_keys = 0) {
-  const std::string keys = TextKey("general.architecture", "llama") + U32Key("llama.context_length", 131072) +
-                           U32Key("llama.embedding_length", 16) + U32Key("llama.block_count", 1) +
-                           U32Key("llama.feed_forward_length", 16) + U32Key("llama.attention.head_count", 1) +
-                           U32Key("llama.attention.key_length", 64) + U32Key("llama.attention.value_length", 64) +
-                           U32Key("llama.rope.dimension_count", 64) + FloatKey("llama.attention.layer_norm_rms_epsilon", 1e-6F) +
-                           FloatKey("llama.rope.freq_base", 500000) + more;
+std::string RopeFile(const std::vector<float>& factors,
+                     const std::string& more = "",
+                     std::uint64_t more_keys = 0) {
+  const std::string keys =
+      TextKey("general.architecture", "llama") + U32Key("llama.context_length", 131072) +
+      U32Key("llama.embedding_length", 16) + U32Key("llama.block_count", 1) +
+      U32Key("llama.feed_forward_length", 16) + U32Key("llama.attention.head_count", 1) +
+      U32Key("llama.attention.key_length", 64) + U32Key("llama.attention.value_length", 64) +
+      U32Key("llama.rope.dimension_count", 64) +
+      FloatKey("llama.attention.layer_norm_rms_epsilon", 1e-6F) +
+      FloatKey("llama.rope.freq_base", 500000) + more;
   std::string data;
-  for (const float factor : factors) data += Raw(factor);
+  for (const float factor : factors)
+    data += Raw(factor);
   data.append(128 - data.size(), '\0');
   data.append(64, '\0');
-  const std::string entries = factors.empty() ? "" : TensorEntry("rope_freqs.weight", {factors.size()}, 0, 0);
-  return GgufBytes(factors.empty() ? 1 : 2, 11 + more_keys, keys + entries + TensorEntry("token_embd.weight", {16, 1}, 0, 128), data);
+  const std::string entries =
+      factors.empty() ? "" : TensorEntry("rope_freqs.weight", {factors.size()}, 0, 0);
+  return GgufBytes(factors.empty() ? 1 : 2, 11 + more_keys,
+                   keys + entries + TensorEntry("token_embd.weight", {16, 1}, 0, 128), data);
 }
 
 // What llama.cpp's converter writes for Llama 3's rope: 1, `factor`, or between.
@@ -190,13 +225,17 @@ std::vector<float> Llama3Factors(double factor) {
   for (int j = 0; j < 32; ++j) {
     const double wavelength = 2 * std::numbers::pi * std::pow(500000.0, j / 32.0);
     const double smooth = (8192 / wavelength - 1) / 3;
-    factors.push_back(static_cast<float>(wavelength < 8192 / 4.0 ? 1 : wavelength > 8192 ? factor : 1 / ((1 - smooth) / factor + smooth)));
+    factors.push_back(static_cast<float>(wavelength < 8192 / 4.0 ? 1
+                                         : wavelength > 8192
+                                             ? factor
+                                             : 1 / ((1 - smooth) / factor + smooth)));
   }
   return factors;
 }
 
 Result<GgufModel> ModelOf(const std::string& bytes) {
-  AHA_ASSIGN(const GgufFile file, GgufFile::FromBytes(std::as_bytes(std::span(bytes)), nullptr, "here.gguf"));
+  AHA_ASSIGN(const GgufFile file,
+             GgufFile::FromBytes(std::as_bytes(std::span(bytes)), nullptr, "here.gguf"));
   return ReadGgufModel(file);
 }
 
@@ -205,7 +244,8 @@ TEST(GgufRopeTest, FactorsBecomeLlama3Scaling) {
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ(model->rope.kind, "llama3");
   EXPECT_EQ(model->rope.factor, 32);
-  const auto config = ParseConfig(GgufConfigJson(*model, {}, SafetensorsDtype::kBF16), "config.json");
+  const auto config =
+      ParseConfig(GgufConfigJson(*model, {}, SafetensorsDtype::kBF16), "config.json");
   ASSERT_TRUE(config) << config.error().message;
   ASSERT_TRUE(config->llama3);
   EXPECT_EQ(config->llama3->factor, 32);
@@ -221,12 +261,16 @@ TEST(GgufRopeTest, OtherFactorsAreRefused) {
 
 TEST(GgufRopeTest, LinearAndYarnKeepTheirFactor) {
   for (const char* kind : {"linear", "yarn"}) {
-    const auto model = ModelOf(RopeFile({}, TextKey("llama.rope.scaling.type", kind) + FloatKey("llama.rope.scaling.factor", 4), 2));
+    const auto model = ModelOf(RopeFile(
+        {}, TextKey("llama.rope.scaling.type", kind) + FloatKey("llama.rope.scaling.factor", 4),
+        2));
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->rope.kind, kind);
     EXPECT_EQ(model->rope.factor, 4);
   }
-  EXPECT_THAT(ModelOf(RopeFile({}, TextKey("llama.rope.scaling.type", "longrope"), 1)).error().message, HasSubstr("longrope"));
+  EXPECT_THAT(
+      ModelOf(RopeFile({}, TextKey("llama.rope.scaling.type", "longrope"), 1)).error().message,
+      HasSubstr("longrope"));
 }
 
 }  // namespace

@@ -15,7 +15,10 @@ namespace {
 using testing::ElementsAre;
 
 // The value of sign, exponent and mantissa by the definition of IEEE 754.
-double ByDefinition(unsigned bits, unsigned exponent_bits, unsigned mantissa_bits, bool has_infinity) {
+double ByDefinition(unsigned bits,
+                    unsigned exponent_bits,
+                    unsigned mantissa_bits,
+                    bool has_infinity) {
   const unsigned exponent = (bits >> mantissa_bits) & ((1U << exponent_bits) - 1);
   const unsigned mantissa = bits & ((1U << mantissa_bits) - 1);
   const int bias = (1 << (exponent_bits - 1)) - 1;
@@ -59,10 +62,11 @@ TEST(Numbers, Bf16RoundsToTheNearestTiesToEven) {
       {1 + 3 * 0x1p-8F, 0x3F82},         // tie, up to even
       {1 + 0x1p-8F + 0x1p-20F, 0x3F81},  // above the tie
       {-1 - 3 * 0x1p-8F, 0xBF82},
-      {0x1.FFFFFEp127F, 0x7F80},         // rounds to infinity
+      {0x1.FFFFFEp127F, 0x7F80},  // rounds to infinity
       {-0.F, 0x8000},
   };
-  for (const auto& [value, want] : cases) EXPECT_EQ(Bf16OfFloat(value), want) << value;
+  for (const auto& [value, want] : cases)
+    EXPECT_EQ(Bf16OfFloat(value), want) << value;
   EXPECT_TRUE(std::isnan(FloatOfBf16(Bf16OfFloat(std::bit_cast<float>(0x7F800001U)))));
 }
 
@@ -72,18 +76,25 @@ std::vector<std::byte> BytesOf(const std::vector<T>& values) {
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
-std::vector<float> ToFloats(SafetensorsDtype from, const std::vector<std::byte>& bytes, bool* finite) {
+std::vector<float> ToFloats(SafetensorsDtype from,
+                            const std::vector<std::byte>& bytes,
+                            bool* finite) {
   std::vector<float> out(bytes.size() / DtypeSize(from));
-  *finite = ConvertNumbers(from, bytes, SafetensorsDtype::kF32, reinterpret_cast<std::byte*>(out.data()));
+  *finite =
+      ConvertNumbers(from, bytes, SafetensorsDtype::kF32, reinterpret_cast<std::byte*>(out.data()));
   return out;
 }
 
 TEST(Numbers, EveryWeightTypeBecomesFp32) {
   bool finite = false;
-  EXPECT_THAT(ToFloats(SafetensorsDtype::kF64, BytesOf<double>({1.5, -0.25}), &finite), ElementsAre(1.5F, -0.25F));
-  EXPECT_THAT(ToFloats(SafetensorsDtype::kF32, BytesOf<float>({1.5, -0.25}), &finite), ElementsAre(1.5F, -0.25F));
-  EXPECT_THAT(ToFloats(SafetensorsDtype::kF16, BytesOf<std::uint16_t>({0x3E00, 0xB400}), &finite), ElementsAre(1.5F, -0.25F));
-  EXPECT_THAT(ToFloats(SafetensorsDtype::kBF16, BytesOf<std::uint16_t>({0x3FC0, 0xBE80}), &finite), ElementsAre(1.5F, -0.25F));
+  EXPECT_THAT(ToFloats(SafetensorsDtype::kF64, BytesOf<double>({1.5, -0.25}), &finite),
+              ElementsAre(1.5F, -0.25F));
+  EXPECT_THAT(ToFloats(SafetensorsDtype::kF32, BytesOf<float>({1.5, -0.25}), &finite),
+              ElementsAre(1.5F, -0.25F));
+  EXPECT_THAT(ToFloats(SafetensorsDtype::kF16, BytesOf<std::uint16_t>({0x3E00, 0xB400}), &finite),
+              ElementsAre(1.5F, -0.25F));
+  EXPECT_THAT(ToFloats(SafetensorsDtype::kBF16, BytesOf<std::uint16_t>({0x3FC0, 0xBE80}), &finite),
+              ElementsAre(1.5F, -0.25F));
   EXPECT_TRUE(finite);
 }
 
@@ -103,21 +114,24 @@ TEST(Numbers, Fp8BlocksOf128By128TakeTheirOwnScale) {
   const std::vector<std::byte> weights(130 * 129, std::byte{0x3C});
   const auto scales = BytesOf<float>({1, 2, 4, 8});
   std::vector<float> out(3 * 129);
-  ASSERT_TRUE(DequantizeFp8Rows(weights, scales, 129, 127, 130, SafetensorsDtype::kF32, reinterpret_cast<std::byte*>(out.data())));
+  ASSERT_TRUE(DequantizeFp8Rows(weights, scales, 129, 127, 130, SafetensorsDtype::kF32,
+                                reinterpret_cast<std::byte*>(out.data())));
   EXPECT_EQ(out[0], 1.5F);
   EXPECT_EQ(out[127], 1.5F);
   EXPECT_EQ(out[128], 3.F);
   EXPECT_EQ(out[129], 6.F);
   EXPECT_EQ(out[129 + 128], 12.F);
   std::vector<std::uint16_t> half(129);
-  ASSERT_TRUE(DequantizeFp8Rows(weights, scales, 129, 129, 130, SafetensorsDtype::kBF16, reinterpret_cast<std::byte*>(half.data())));
+  ASSERT_TRUE(DequantizeFp8Rows(weights, scales, 129, 129, 130, SafetensorsDtype::kBF16,
+                                reinterpret_cast<std::byte*>(half.data())));
   EXPECT_EQ(FloatOfBf16(half[128]), 12.F);
 }
 
 TEST(Numbers, Fp8NanIsReported) {
   const std::vector<std::byte> weights(1, std::byte{0x7F});
   float out = 0;
-  EXPECT_FALSE(DequantizeFp8Rows(weights, BytesOf<float>({1}), 1, 0, 1, SafetensorsDtype::kF32, reinterpret_cast<std::byte*>(&out)));
+  EXPECT_FALSE(DequantizeFp8Rows(weights, BytesOf<float>({1}), 1, 0, 1, SafetensorsDtype::kF32,
+                                 reinterpret_cast<std::byte*>(&out)));
 }
 
 }  // namespace

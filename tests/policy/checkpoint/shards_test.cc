@@ -1,10 +1,11 @@
+#include "policy/checkpoint/shards.h"
+
 #include <array>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/whole_file.h"
-#include "policy/checkpoint/shards.h"
 
 namespace aha::policy {
 namespace {
@@ -64,7 +65,8 @@ TEST_F(ShardsTest, RefusesFoldersThatAreNotWhole) {
   }
 }
 
-// --- Writing, and the index held against the files ------------------------------------------------------
+// --- Writing, and the index held against the files
+// ------------------------------------------------------
 
 std::vector<TensorSource> ThreeTensors() {
   static const std::array<std::byte, 24> bytes{std::byte{1}, std::byte{2}};
@@ -110,9 +112,12 @@ TEST_F(ShardsTest, AnIndexThatDisagreesWithItsFilesIsRefusedByTensor) {
   const std::string one = "model-00001-of-00002.safetensors";
   const std::string two = "model-00002-of-00002.safetensors";
   const std::pair<std::string, std::vector<std::string>> cases[] = {
-      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}", "c": "{}"}}}})", two, two, one), {"tensor a is in " + one, "says " + two}},
-      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}"}}}})", one, two), {"tensor c is in " + one, "does not list it"}},
-      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}", "c": "{}", "d": "{}"}}}})", one, two, one, two),
+      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}", "c": "{}"}}}})", two, two, one),
+       {"tensor a is in " + one, "says " + two}},
+      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}"}}}})", one, two),
+       {"tensor c is in " + one, "does not list it"}},
+      {fmt::format(R"({{"weight_map": {{"a": "{}", "b": "{}", "c": "{}", "d": "{}"}}}})", one, two,
+                   one, two),
        {"tensor d is not in " + two}},
   };
   ASSERT_TRUE(WriteCheckpoint(folder_, ThreeTensors(), {.max_shard_bytes = 20}));
@@ -122,7 +127,8 @@ TEST_F(ShardsTest, AnIndexThatDisagreesWithItsFilesIsRefusedByTensor) {
     ASSERT_FALSE(files) << index;
     EXPECT_EQ(files.error().code, Code::kCorrupt);
     EXPECT_THAT(files.error().message, HasSubstr("model.safetensors.index.json"));
-    for (const std::string& part : want) EXPECT_THAT(files.error().message, HasSubstr(part));
+    for (const std::string& part : want)
+      EXPECT_THAT(files.error().message, HasSubstr(part));
   }
 }
 
@@ -146,7 +152,9 @@ TEST_F(ShardsTest, ADeepOrHugeIndexIsRefused) {
 
 TEST_F(ShardsTest, AFailingSourceLeavesNoFile) {
   std::vector<TensorSource> tensors = ThreeTensors();
-  tensors[1].produce = [](const ByteSink&) -> Status { return Fail(Code::kCorrupt, "no bytes today"); };
+  tensors[1].produce = [](const ByteSink&) -> Status {
+    return Fail(Code::kCorrupt, "no bytes today");
+  };
   const Status written = WriteCheckpoint(folder_, std::move(tensors));
   ASSERT_FALSE(written);
   EXPECT_THAT(written.error().message, HasSubstr("no bytes today"));
@@ -158,23 +166,28 @@ TEST_F(ShardsTest, ASourceOfTooManyOrTooFewBytesIsRefused) {
     std::vector<TensorSource> tensors = ThreeTensors();
     tensors[1].produce = [pieces](const ByteSink& sink) -> Status {
       const std::array<std::byte, 4> four{};
-      for (int i = 0; i < pieces; ++i) AHA_TRY(sink(four));
+      for (int i = 0; i < pieces; ++i)
+        AHA_TRY(sink(four));
       return {};
     };
-    EXPECT_THAT(WriteCheckpoint(folder_, std::move(tensors)).error().message, HasSubstr("tensor \"a\" has"));
+    EXPECT_THAT(WriteCheckpoint(folder_, std::move(tensors)).error().message,
+                HasSubstr("tensor \"a\" has"));
     EXPECT_TRUE(fs::is_empty(folder_));
   }
 }
 
-// --- Hashes -------------------------------------------------------------------------------------------
+// --- Hashes
+// -------------------------------------------------------------------------------------------
 
 TEST_F(ShardsTest, RecordsTheSha256OfEveryTensor) {
   ASSERT_TRUE(WriteCheckpoint(folder_, ThreeTensors()));
   const auto file = SafetensorsFile::Open(folder_ / "model.safetensors").value();
   // printf '\1\2\0\0\0\0\0\0' | sha256sum
-  EXPECT_EQ(file.metadata().at("sha256:a"), "494ea659823c4b2beb4bb7d05bfc7e505afe4815bb7ab8e4d1810e9f3787ce68");
+  EXPECT_EQ(file.metadata().at("sha256:a"),
+            "494ea659823c4b2beb4bb7d05bfc7e505afe4815bb7ab8e4d1810e9f3787ce68");
   EXPECT_EQ(file.metadata().at("format"), "pt");
-  for (const TensorView& tensor : file.tensors()) EXPECT_TRUE(VerifyTensor(file, tensor).value());
+  for (const TensorView& tensor : file.tensors())
+    EXPECT_TRUE(VerifyTensor(file, tensor).value());
 }
 
 TEST_F(ShardsTest, AFlippedBitIsFoundByItsHash) {

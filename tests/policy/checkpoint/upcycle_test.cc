@@ -19,17 +19,20 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 std::string DenseConfig(std::string_view architecture, std::string_view extra = "") {
-  return fmt::format(R"({{"architectures": ["{}"], "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24,
+  return fmt::format(
+      R"({{"architectures": ["{}"], "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24,
     "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
     "initializer_range": 0.2, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "torch_dtype": "float32"{}}})",
-                     architecture, extra);
+      architecture, extra);
 }
 
 class UpcycleTest : public testing::Test {
  protected:
   void SetUp() override {
     at::set_num_threads(1);
-    folder_ = fs::path(testing::TempDir()) / fmt::format("aha_upcycle_{}", testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = fs::path(testing::TempDir()) /
+              fmt::format("aha_upcycle_{}",
+                          testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(folder_);
     fs::create_directories(dense());
   }
@@ -40,7 +43,8 @@ class UpcycleTest : public testing::Test {
   void SaveDense(const std::string& architecture, const std::string& extra = "") const {
     const auto config = ParseConfig(DenseConfig(architecture, extra), "config.json");
     ASSERT_TRUE(config) << config.error().message;
-    ASSERT_TRUE(SavePolicy(Policy::Initial(*config, KeyedRandom(3, "upcycle test")), dense(), {.max_shard_bytes = 3000}));
+    ASSERT_TRUE(SavePolicy(Policy::Initial(*config, KeyedRandom(3, "upcycle test")), dense(),
+                           {.max_shard_bytes = 3000}));
     ASSERT_TRUE(WriteWholeFile(dense() / "config.json", DenseConfig(architecture, extra)));
   }
   static at::Tensor Logits(const fs::path& folder) {
@@ -53,7 +57,8 @@ class UpcycleTest : public testing::Test {
 };
 
 TEST_F(UpcycleTest, LogitsStayTheSameToRounding) {
-  for (const auto& [from, to] : {std::pair{"LlamaForCausalLM", Family::kMixtral}, {"Qwen2ForCausalLM", Family::kQwen2Moe}}) {
+  for (const auto& [from, to] :
+       {std::pair{"LlamaForCausalLM", Family::kMixtral}, {"Qwen2ForCausalLM", Family::kQwen2Moe}}) {
     for (const char* extra : {"", R"(, "tie_word_embeddings": true)"}) {
       SaveDense(from, extra);
       const Status made = Upcycle(dense(), sparse(), {.experts = 4, .active = 2});
@@ -73,12 +78,16 @@ TEST_F(UpcycleTest, ExpertsAreTheDenseNetworkBitForBit) {
   ASSERT_TRUE(Upcycle(dense(), sparse(), {.experts = 3, .active = 1}));
   const auto from = CheckpointFiles::Open(dense()).value();
   const auto to = CheckpointFiles::Open(sparse()).value();
-  for (const auto& [dense_name, name] : {std::pair{"gate_proj", "w1"}, {"down_proj", "w2"}, {"up_proj", "w3"}}) {
-    const auto want = from.Find(fmt::format("model.layers.1.mlp.{}.weight", dense_name))->view->data;
+  for (const auto& [dense_name, name] :
+       {std::pair{"gate_proj", "w1"}, {"down_proj", "w2"}, {"up_proj", "w3"}}) {
+    const auto want =
+        from.Find(fmt::format("model.layers.1.mlp.{}.weight", dense_name))->view->data;
     for (int e = 0; e < 3; ++e) {
-      const StoredTensor* expert = to.Find(fmt::format("model.layers.1.block_sparse_moe.experts.{}.{}.weight", e, name));
+      const StoredTensor* expert =
+          to.Find(fmt::format("model.layers.1.block_sparse_moe.experts.{}.{}.weight", e, name));
       ASSERT_NE(expert, nullptr);
-      EXPECT_TRUE(std::equal(want.begin(), want.end(), expert->view->data.begin(), expert->view->data.end()));
+      EXPECT_TRUE(std::equal(want.begin(), want.end(), expert->view->data.begin(),
+                             expert->view->data.end()));
     }
   }
   EXPECT_EQ(to.Find("model.layers.1.mlp.up_proj.weight"), nullptr);
@@ -87,7 +96,8 @@ TEST_F(UpcycleTest, ExpertsAreTheDenseNetworkBitForBit) {
 TEST_F(UpcycleTest, RoutersAndNoiseFollowTheSeed) {
   SaveDense("Qwen2ForCausalLM");
   const auto hash = [&](std::uint64_t seed, double noise) {
-    EXPECT_TRUE(Upcycle(dense(), sparse(), {.experts = 2, .active = 1, .noise = noise, .seed = seed}));
+    EXPECT_TRUE(
+        Upcycle(dense(), sparse(), {.experts = 2, .active = 1, .noise = noise, .seed = seed}));
     return WeightsHash(sparse()).value();
   };
   const std::string one = hash(1, 0.1);
@@ -109,8 +119,11 @@ TEST_F(UpcycleTest, NoiseHasTheSizeAskedFor) {
   };
   const at::Tensor dense_up = value(before, "model.layers.0.mlp.up_proj.weight");
   for (int e = 0; e < 2; ++e) {
-    const at::Tensor noise = value(policy, fmt::format("model.layers.0.block_sparse_moe.experts.{}.w3.weight", e)) - dense_up;
-    const double ratio = std::sqrt((noise * noise).mean().item<double>() / (dense_up * dense_up).mean().item<double>());
+    const at::Tensor noise =
+        value(policy, fmt::format("model.layers.0.block_sparse_moe.experts.{}.w3.weight", e)) -
+        dense_up;
+    const double ratio = std::sqrt((noise * noise).mean().item<double>() /
+                                   (dense_up * dense_up).mean().item<double>());
     EXPECT_NEAR(ratio, 0.5, 0.1);  // 384 draws
   }
 }
@@ -118,9 +131,15 @@ TEST_F(UpcycleTest, NoiseHasTheSizeAskedFor) {
 TEST_F(UpcycleTest, WhatHasNoCounterpartIsRefused) {
   const std::tuple<const char*, const char*, UpcycleOptions, const char*> cases[] = {
       {"Qwen3ForCausalLM", "", {.experts = 2, .active = 1}, "architectures"},
-      {"LlamaForCausalLM", R"(, "attention_bias": true)", {.experts = 2, .active = 1}, "attention_bias"},
+      {"LlamaForCausalLM",
+       R"(, "attention_bias": true)",
+       {.experts = 2, .active = 1},
+       "attention_bias"},
       {"LlamaForCausalLM", R"(, "mlp_bias": true)", {.experts = 2, .active = 1}, "mlp_bias"},
-      {"LlamaForCausalLM", R"(, "num_hidden_layers": 3)", {.experts = 2, .active = 1}, "num_hidden_layers"},
+      {"LlamaForCausalLM",
+       R"(, "num_hidden_layers": 3)",
+       {.experts = 2, .active = 1},
+       "num_hidden_layers"},
       {"LlamaForCausalLM", "", {.experts = 2, .active = 3}, "3 of 2 experts"},
   };
   for (const auto& [architecture, extra, options, want] : cases) {
@@ -138,7 +157,8 @@ TEST_F(UpcycleTest, AMissingMatrixIsNamed) {
   std::string text = DenseConfig("LlamaForCausalLM");
   text.replace(text.find(R"("num_hidden_layers": 2)"), 22, R"("num_hidden_layers": 3)");
   ASSERT_TRUE(WriteWholeFile(dense() / "config.json", text));
-  EXPECT_THAT(Upcycle(dense(), sparse(), {}).error().message, HasSubstr("model.layers.2.mlp.gate_proj.weight is missing"));
+  EXPECT_THAT(Upcycle(dense(), sparse(), {}).error().message,
+              HasSubstr("model.layers.2.mlp.gate_proj.weight is missing"));
 }
 
 }  // namespace
