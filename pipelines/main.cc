@@ -46,6 +46,7 @@ int Main(int argc, char** argv) {
   AddModelCommands(app, action);
   AddChatCommand(app, action);
   AddTokenCommands(app, action);
+  AddCheckpointCommands(app, action);
   AddRewardCommands(app, action);
   AddRolloutCommand(app, action);
   try {
