@@ -215,7 +215,8 @@ bool Grammar::Item(Node* out) {
     if (!Ratio(&chain.items.emplace_back())) return false;
   }
   // x = 1/3 ≈ 0.33 says 1/3; x ≈ 0.33 says what it can.
-  const auto about = chain.signs.find(U'≈', 1);
+  const auto about = chain.signs.find(
+      U'≈', IsExpression(chain.items[0]) && SymbolsOf(chain.items[0]).empty() ? 0 : 1);
   if (about != std::u32string::npos) {
     chain.signs.resize(about);
     chain.items.resize(about + 1);

@@ -28,6 +28,7 @@ struct Reading {
   std::optional<char> choice;
   bool sound = true;
   bool too_large = false;
+  bool mathematical = false;
 };
 
 Reading Read(std::string_view raw) {
@@ -37,6 +38,7 @@ Reading Read(std::string_view raw) {
   Parsed parsed = ParseAnswer(flat, true);
   reading.sound = parsed.sound;
   reading.too_large = parsed.too_large;
+  reading.mathematical = parsed.mathematical;
   if (parsed.tree) reading.trees.push_back(*std::move(parsed.tree));
   if (parsed.grouped) {
     Parsed apart = ParseAnswer(flat, false);
@@ -47,10 +49,6 @@ Reading Read(std::string_view raw) {
   reading.normal = TrimAnswer(normal.text);
   reading.choice = ChoiceLetter(reading.normal);
   return reading;
-}
-
-bool LooksLikeMathematics(std::string_view raw) {
-  return raw.find('\\') != std::string_view::npos || raw.find('^') != std::string_view::npos;
 }
 
 std::string Show(const Reading& reading) {
@@ -104,7 +102,7 @@ class Judge {
       reference_.choice.reset();
     }
     if (reference_.trees.empty()) {
-      if (LooksLikeMathematics(raw))
+      if (reference_.mathematical)
         return Fault("the reference cannot be parsed: " +
                      std::string(reference_.normal.substr(0, kShown)));
     } else {

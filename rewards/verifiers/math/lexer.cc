@@ -263,8 +263,8 @@ class Lexer {
   // What may stand between groups of three digits; its length, 0: nothing.
   [[nodiscard]] std::size_t Separator(std::size_t i) const {
     const Text rest = text_.substr(std::min(i, text_.size()));
-    for (const Text joint :
-         {Text(U"{,}"), Text(U"\\,"), Text(U"\\!"), Text(U",\\!"), Text(U"{,\\!}")}) {
+    for (const Text joint : {Text(U" {, }"), Text(U"{, }"), Text(U"{,}"), Text(U"\\,"),
+                             Text(U"\\!"), Text(U",\\!"), Text(U"{,\\!}")}) {
       if (!rest.starts_with(joint)) continue;
       std::size_t length = joint.size();
       while (length > 1 && Get(i + length) == ' ')

@@ -13,8 +13,9 @@ struct Parsed {
   std::optional<Node>
       tree;           ///< nothing: it is no mathematics that this parser knows, nor plain words
   bool sound = true;  ///< braces and brackets pair up and LaTeX commands have their arguments
-  bool too_large = false;  ///< nested too deep or too long
-  bool grouped = false;    ///< a comma was read as a thousands comma
+  bool too_large = false;     ///< nested too deep or too long
+  bool mathematical = false;  ///< commands, powers or indices are in it: not plain words
+  bool grouped = false;       ///< a comma was read as a thousands comma
 };
 
 /// LaTeX, plain mathematics or a mixture, as Flatten makes it (normalize.h). What is nothing but
