@@ -99,7 +99,7 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
   for (std::size_t c = 0; c < chunks; ++c)
     cost[c + 1] = cost[c] + run.Cost(share(c).begin, share(c).end);
   constexpr std::size_t kSmall = 512;  // keys that are not worth a second thread
-  const std::size_t parts = cost[chunks] < kSmall ? 1 : std::min(threads, chunks);
+  const std::size_t parts = cost[chunks] < kSmall ? 1 : std::min(cpu.pool().shares(), chunks);
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t part = begin; part < end; ++part) {
       // A chunk belongs to the part that its middle falls into.

@@ -46,7 +46,7 @@ void Grouped(const Cpu& cpu,
   for (std::size_t e = 0; e < experts; ++e)
     total += rows_of(e) == 0 ? 0 : (rows_of(e) + kReading) * panels;
   if (total == 0) return;
-  const auto parts = static_cast<std::size_t>(cpu.threads());
+  const std::size_t parts = cpu.pool().shares();
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t first, std::size_t last) {
     const std::size_t begin = total * first / parts;
     const std::size_t end = total * last / parts;
