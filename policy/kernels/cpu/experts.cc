@@ -46,7 +46,9 @@ void Grouped(const Cpu& cpu,
   for (std::size_t e = 0; e < experts; ++e)
     total += rows_of(e) == 0 ? 0 : (rows_of(e) + kReading) * panels;
   if (total == 0) return;
-  const std::size_t parts = cpu.pool().shares();
+  constexpr std::size_t kSmall = std::size_t{1} << 17;  // not worth a second thread
+  const std::size_t work = plan.from_S.size() * x.width * y.width;
+  const std::size_t parts = work < kSmall ? 1 : cpu.pool().shares();
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t first, std::size_t last) {
     const std::size_t begin = total * first / parts;
     const std::size_t end = total * last / parts;
