@@ -44,12 +44,14 @@ HWY_INLINE void Turn16(const std::uint32_t* from,
                        std::size_t columns,
                        std::uint32_t* to,
                        std::size_t to_stride) {
-  std::size_t c = 0;
 #if HWY_TARGET == HWY_AVX3
-  for (; c + 16 <= columns; c += 16)
+  const std::size_t squares = columns / 16 * 16;
+  for (std::size_t c = 0; c < squares; c += 16)
     TurnSquare(from + c, from_stride, to + c * to_stride, to_stride);
+#else
+  constexpr std::size_t squares = 0;
 #endif
-  for (; c < columns; ++c) {
+  for (std::size_t c = squares; c < columns; ++c) {
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < 16; ++r)
       to[c * to_stride + r] = from[r * from_stride + c];
