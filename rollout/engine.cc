@@ -132,8 +132,7 @@ void Engine::Draw(const at::Tensor& hidden_BH, std::vector<Row>& rows, const pro
       row.next = PickToken(logprobs, row.random.Uniform(static_cast<std::uint64_t>(row.out->ids_size())), rule);
       row.out->add_ids(static_cast<std::uint32_t>(row.next));
       row.out->add_logprobs(logprobs[static_cast<std::size_t>(row.next)]);
-      const bool stopped =
-          row.next == options_.stop_id || (options_.stop_id >= 0 && policy_.config().ends_sequence(row.next));
+      const bool stopped = std::find(options_.stop_ids.begin(), options_.stop_ids.end(), row.next) != options_.stop_ids.end();
       row.finished = stopped || row.out->ids_size() >= most_new;
       if (row.finished) row.out->set_finish(stopped ? proto::FINISH_STOP : proto::FINISH_LENGTH);
     }
@@ -149,7 +148,8 @@ void Engine::DropFinished(std::vector<Row>& rows) {
 }
 
 Result<proto::SampleReply> Engine::Run(const proto::SampleRequest& request,
-                                       const std::function<void(std::int64_t)>& on_tokens) {
+                                       const std::function<void(std::int64_t)>& on_tokens,
+                                       const std::function<void(const proto::SampleReply&)>& on_step) {
   AHA_TRY(Check(request));
   AHA_TRY(ReservePages(request));
   const c10::InferenceMode inference;
@@ -163,6 +163,7 @@ Result<proto::SampleReply> Engine::Run(const proto::SampleRequest& request,
   std::vector<Row> rows = Prefill(request, reply);
   while (true) {
     if (on_tokens) on_tokens(static_cast<std::int64_t>(rows.size()));
+    if (on_step) on_step(reply);
     DropFinished(rows);
     if (rows.empty()) return reply;
     std::vector<policy::CachedSequence> step;

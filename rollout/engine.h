@@ -16,8 +16,7 @@ class KvPool;
 
 struct EngineOptions {
   std::int64_t page_tokens = 16;
-  /// End of sequence, beside those that the policy's config lists; -1: completions end by length alone.
-  std::int32_t stop_id = -1;
+  std::vector<std::int32_t> stop_ids{};  ///< any of them ends a completion; none: length alone does
   std::int64_t cache_bytes = std::int64_t{2} << 30U;  ///< most memory for the cache
 };
 
@@ -35,9 +34,10 @@ class Engine {
   /// is keyed by (seed, stage, visit, prompt id, sample index, position).
   /// Errors: kInvalidArgument for a prompt that is empty, holds ids outside the vocabulary or is too
   /// long for the model with max_new_tokens; kExhausted when the unit's cache exceeds cache_bytes.
-  /// `on_tokens` hears how many tokens each decoding step added.
+  /// `on_tokens` hears how many tokens each decoding step added, `on_step` the completions so far.
   Result<proto::SampleReply> Run(const proto::SampleRequest& request,
-                                 const std::function<void(std::int64_t)>& on_tokens = {});
+                                 const std::function<void(std::int64_t)>& on_tokens = {},
+                                 const std::function<void(const proto::SampleReply&)>& on_step = {});
 
  private:
   struct Row;

@@ -59,7 +59,7 @@ class EngineTest : public testing::Test {
  protected:
   // Pages of four tokens: prompts that end inside a page, and at its end.
   proto::SampleReply Run(const proto::SampleRequest& request, std::int32_t stop = -1) {
-    Engine engine(policy_, {.page_tokens = 4, .stop_id = stop});
+    Engine engine(policy_, {.page_tokens = 4, .stop_ids = {stop}});
     auto reply = engine.Run(request);
     EXPECT_TRUE(reply) << reply.error().message;
     return reply.value_or(proto::SampleReply());
