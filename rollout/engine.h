@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "policy/model/policy.h"
+#include "policy/model/head.h"
+#include "policy/model/pass.h"
 #include "proto/rollout.pb.h"
+#include "rollout/sampler.h"
 
 namespace aha::rollout {
 
@@ -24,7 +26,7 @@ struct EngineOptions {
 /// cache does not outlive a call. Not thread-safe.
 class Engine {
  public:
-  Engine(const policy::Policy& policy, const EngineOptions& options);
+  Engine(const policy::Weights& weights, const policy::cpu::Cpu& cpu, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -44,10 +46,14 @@ class Engine {
   Status Check(const proto::SampleRequest& request) const;
   Status ReservePages(const proto::SampleRequest& request);
   std::vector<Row> Prefill(const proto::SampleRequest& request, proto::SampleReply& reply);
-  void Draw(const at::Tensor& hidden_BH, std::vector<Row>& rows, const proto::SampleRequest& request) const;
+  void Draw(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, std::vector<Row>& rows, const proto::SampleRequest& request);
+  void DrawFromSome(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, const SamplingRule& rule, const std::vector<Row>& rows,
+                    std::vector<policy::cpu::SampledToken>& drawn);
   void DropFinished(std::vector<Row>& rows);
 
-  const policy::Policy& policy_;
+  const policy::PolicyConfig& config_;
+  policy::Pass pass_;
+  policy::Head head_;
   EngineOptions options_;
   std::unique_ptr<KvPool> pool_;
 };

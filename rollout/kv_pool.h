@@ -4,33 +4,33 @@
 #include <cstdint>
 #include <vector>
 
-#include "policy/model/batch.h"
+#include "policy/model/kv_pool.h"
 
 namespace aha::rollout {
 
 /// A pool of cache pages, made once and handed out page by page. Not thread-safe: one engine's own.
 class KvPool {
  public:
-  KvPool(const policy::PolicyConfig& config, std::int64_t pages, std::int64_t page_tokens);
+  KvPool(const policy::PolicyConfig& config, std::int32_t pages, std::int32_t page_tokens);
 
-  [[nodiscard]] std::int64_t page_tokens() const { return storage_.page_tokens; }
-  [[nodiscard]] std::int64_t pages() const { return static_cast<std::int64_t>(users_.size()); }
-  [[nodiscard]] std::int64_t free_pages() const { return static_cast<std::int64_t>(free_.size()); }
-  policy::KvPages& storage() { return storage_; }
+  [[nodiscard]] std::int32_t page_tokens() const { return static_cast<std::int32_t>(storage_.page_tokens()); }
+  [[nodiscard]] std::int32_t pages() const { return static_cast<std::int32_t>(users_.size()); }
+  [[nodiscard]] std::int32_t free_pages() const { return static_cast<std::int32_t>(free_.size()); }
+  policy::KvPool& storage() { return storage_; }
 
   /// A free page with one user. Requires free_pages() > 0.
-  std::int64_t Take();
+  std::int32_t Take();
   /// One more user of a page.
-  void Share(std::int64_t page) { ++users_[static_cast<std::size_t>(page)]; }
+  void Share(std::int32_t page) { ++users_[static_cast<std::size_t>(page)]; }
   /// One user fewer; the last one frees it.
-  void Release(std::int64_t page);
+  void Release(std::int32_t page);
   /// A fresh page with the same rows.
-  std::int64_t Copy(std::int64_t page);
+  std::int32_t Copy(std::int32_t page);
 
  private:
-  policy::KvPages storage_;
+  policy::KvPool storage_;
   std::vector<std::int32_t> users_;
-  std::vector<std::int64_t> free_;
+  std::vector<std::int32_t> free_;
 };
 
 }  // namespace aha::rollout

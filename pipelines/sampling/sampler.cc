@@ -9,13 +9,14 @@ namespace {
 
 class LocalSampler : public Sampler {
  public:
-  LocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads) {
-    for (int t = 0; t < threads; ++t) {
-      engines_.push_back(std::make_unique<rollout::Engine>(policy, rollout::EngineOptions{.stop_ids = stop_ids}));
+  LocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu) {
+    for (int t = 0; t < cpu.threads(); ++t) {
+      cpus_.push_back(std::make_unique<policy::cpu::Cpu>(cpu.target(), 1));
+      engines_.push_back(std::make_unique<rollout::Engine>(weights, *cpus_.back(), rollout::EngineOptions{.stop_ids = stop_ids}));
     }
   }
 
-  Status Publish(const policy::Policy& /*policy*/, std::uint64_t /*version*/) override {
+  Status Publish(const policy::Weights& /*weights*/, std::uint64_t /*version*/) override {
     return {};  // the engines read the learner's own weights
   }
 
@@ -33,13 +34,14 @@ class LocalSampler : public Sampler {
   }
 
  private:
+  std::vector<std::unique_ptr<policy::cpu::Cpu>> cpus_;
   std::vector<std::unique_ptr<rollout::Engine>> engines_;
 };
 
 }  // namespace
 
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads) {
-  return std::make_unique<LocalSampler>(policy, stop_ids, threads);
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu) {
+  return std::make_unique<LocalSampler>(weights, stop_ids, cpu);
 }
 
 }  // namespace aha::pipelines
