@@ -56,7 +56,7 @@ std::vector<proto::SampleRequest> Units(std::uint64_t count, std::uint64_t versi
 }
 
 Result<WorkerPolicy> LoadTiny(const std::filesystem::path& /*folder*/) {
-  return WorkerPolicy{policy::TinyPolicy(), kStop};
+  return WorkerPolicy{policy::TinyPolicy(), {kStop}};
 }
 
 // A worker by hand: does what a test says and no more.
