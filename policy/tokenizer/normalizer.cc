@@ -189,6 +189,26 @@ class Prepend final : public TextNormalizer::Step {
   std::string content_;
 };
 
+// Capital letters of Unicode 16 and 17, which ICU may be too old for and `tokenizers` lowers.
+struct YoungCapitals {
+  char32_t first, last;
+  std::int32_t to_lower;  // added
+};
+constexpr YoungCapitals kYoungCapitals[] = {
+    {0x1C89, 0x1C89, 1},      {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
+    {0xA7CC, 0xA7CC, 1},      {0xA7CE, 0xA7CE, 1},
+    {0xA7D2, 0xA7D2, 1},      {0xA7D4, 0xA7D4, 1},
+    {0xA7DA, 0xA7DA, 1},      {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+    {0x10D50, 0x10D65, 0x20}, {0x16EA0, 0x16EB8, 0x1B}};
+
+char32_t LowerOf(char32_t code) {
+  for (const YoungCapitals& range : kYoungCapitals) {
+    if (code >= range.first && code <= range.last)
+      return static_cast<char32_t>(static_cast<std::int32_t>(code) + range.to_lower);
+  }
+  return static_cast<char32_t>(u_tolower(static_cast<UChar32>(code)));
+}
+
 // Character by character, as Rust's char::to_lowercase.
 class Lowercase final : public TextNormalizer::Step {
  public:
@@ -200,7 +220,7 @@ class Lowercase final : public TextNormalizer::Step {
       if (step.code == kDottedI) {
         out->append("i\u0307");
       } else {
-        AppendUtf8(static_cast<char32_t>(u_tolower(static_cast<UChar32>(step.code))), *out);
+        AppendUtf8(LowerOf(step.code), *out);
       }
       at += step.length;
     }

@@ -48,6 +48,7 @@ TEXTS = [
     "x\u180ey\u200bz\u0085\u00a0\u3000\u2028w\u0000end",
     "\U00031350\U0002ebf0 \U0001ccf1\U0001ccf2 \U00011f50 A\U0001e030",
     "Hello hello, 'Tis 1000000 and 3.14159",
+    "\u0130STANBUL \u1e9eTRASSE \u03a3\u0391\u03a3 \u01c5 \u2126\u212a\u212b \U00010400\U0001e921 \u10a0\u13a0\u1c90 \u2160\u24b6 \u2c2f\ua7c0 \u1c89\ua7cb\ua7ce\ua7dc\U00010d65\U00016eb8",
 ]
 
 
@@ -109,6 +110,10 @@ def sequence(*parts):
     return {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [*parts, BYTE_LEVEL]}}
 
 
+def normalizers(*parts):
+    return {"normalizer": {"type": "Sequence", "normalizers": [*parts]}}
+
+
 def variants(trained):
     added = trained["added_tokens"]
 
@@ -141,6 +146,18 @@ def variants(trained):
         "contiguous": sequence(split(r"\w", "Contiguous"), {"type": "Digits", "individual_digits": False}),
         "nfc": {"normalizer": {"type": "NFC"}},
         "nfkc": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "NFKC"}]}},
+        "lowercase": {"normalizer": {"type": "Lowercase"}},
+        "replace": normalizers(
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+            {"type": "Replace", "pattern": {"Regex": r"\p{Nd}+|[\r\n]+"}, "content": "#\n"},
+            {"type": "Replace", "pattern": {"Regex": "a|e\u0301"}, "content": ""},
+        ),
+        "prepend": normalizers(
+            {"type": "Prepend", "prepend": "\u2581 "},
+            {"type": "Lowercase"},
+            {"type": "NFKD"},
+            {"type": "Replace", "pattern": {"String": "aa"}, "content": "a"},
+        ),
         "ignore_merges": {"model": words},
         "merge_lines": {"model": lines},
         "added_flags": changed({}, {"lstrip": True}, {"rstrip": True}, {"single_word": True}, {"normalized": True}),
