@@ -64,4 +64,36 @@ at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_S
   return uniform ? mixed_NAR : mixed_NAR.index_select(0, plan.unpad_T);
 }
 
+at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_SLW, std::int64_t key_heads, double scale,
+                            const AttentionPlan& plan) {
+  const std::int64_t heads = query_TAD.size(1);
+  const std::int64_t width = query_TAD.size(2);
+  const std::int64_t group = heads / key_heads;
+  const std::int64_t wide = plan.longest_query;
+  const std::int64_t deep = plan.longest_context;
+  const std::int64_t batch = plan.sequences * key_heads;
+  const bool uniform = plan.sequences * wide == query_TAD.size(0);
+  // Heads that share a key fold into the rows of one product.
+  const at::Tensor query_BXD = (uniform ? query_TAD : query_TAD.index_select(0, plan.pad_SQ))
+                                   .reshape({plan.sequences, wide, key_heads, group, width})
+                                   .permute({0, 2, 1, 3, 4})
+                                   .reshape({batch, wide * group, width});
+  const auto heads_of = [&](std::int64_t first) {
+    return rows_SLW.narrow(-1, first * key_heads * width, key_heads * width)
+        .view({plan.sequences, deep, key_heads, width})
+        .transpose(1, 2)
+        .reshape({batch, deep, width});
+  };
+  const at::Tensor scores_BXL = at::bmm(query_BXD, heads_of(0).transpose(1, 2));
+  const at::Tensor shape_SPQGL = scores_BXL.view({plan.sequences, key_heads, wide, group, deep}).to(at::kFloat);
+  const at::Tensor weights_BXL = at::softmax(shape_SPQGL * scale + plan.mask_SQL.unsqueeze(1), -1)
+                                     .to(query_TAD.scalar_type())
+                                     .view({batch, wide * group, deep});
+  const at::Tensor mixed_NAD = at::bmm(weights_BXL, heads_of(1))
+                                   .view({plan.sequences, key_heads, wide, group, width})
+                                   .permute({0, 2, 1, 3, 4})
+                                   .reshape({plan.sequences * wide, heads, width});
+  return uniform ? mixed_NAD : mixed_NAD.index_select(0, plan.unpad_T);
+}
+
 }  // namespace aha::policy::kernels

@@ -1,10 +1,12 @@
 #pragma once
-/// Causal attention of multi-head latent attention (MLA) in its absorbed form (DeepSeek-V2,
-/// arXiv:2405.04434, section 2.1): every head reads the same cached row, a latent and a rotated key,
-/// so heads fold into the rows of one matrix product per sequence. Rollout and learner call this one.
+/// Causal attention in two kinds. Latent (MLA) in its absorbed form (DeepSeek-V2, arXiv:2405.04434,
+/// section 2.1): every head reads the same cached row, a latent and a rotated key, so heads fold into the
+/// rows of one matrix product per sequence. Grouped (GQA, arXiv:2305.13245): a cached row holds some key
+/// heads, then as many value heads, and each pair serves a run of query heads. Rollout and
+/// learner call these.
 ///
 /// Shapes: T new tokens of S sequences, Q the longest run of new tokens, L the longest context
-/// (cached and new), A heads, R latent width, W = R + rope width.
+/// (cached and new), A heads, R latent width, W width of a cached row, P key heads, D head width.
 
 #include <vector>
 
@@ -38,5 +40,13 @@ AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
 /// @return           [T, A, R]: the mix of latents that each head takes away.
 at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_SLW, std::int64_t latent_width,
                            double scale, const AttentionPlan& plan);
+
+/// softmax(scale * q k^T) v, softmax in fp32; query heads A/P * p up to A/P * (p + 1) read key head p.
+///
+/// @param query_TAD  [T, A, D], rotated.
+/// @param rows_SLW   [S, L, 2 P D]: rotated key heads, then value heads.
+/// @return           [T, A, D].
+at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_SLW, std::int64_t key_heads,
+                            double scale, const AttentionPlan& plan);
 
 }  // namespace aha::policy::kernels

@@ -9,6 +9,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
 #include <ATen/ops/topk.h>
 #include <ATen/ops/zeros.h>
@@ -29,7 +30,7 @@ at::Tensor KeepBestGroups(const at::Tensor& choice_TE, const GateRule& rule) {
   const std::int64_t tokens = choice_TE.size(0);
   const std::int64_t in_group = choice_TE.size(1) / rule.groups;
   const at::Tensor grouped_TGX = choice_TE.view({tokens, rule.groups, in_group});
-  const at::Tensor group_score_TG = std::get<0>(at::topk(grouped_TGX, 2, -1)).sum(-1);
+  const at::Tensor group_score_TG = std::get<0>(at::topk(grouped_TGX, rule.group_score_experts, -1)).sum(-1);
   const at::Tensor kept_TG = at::zeros_like(group_score_TG, at::kBool)
                                  .scatter_(1, TopIndices(group_score_TG, rule.kept_groups), true);
   return grouped_TGX.masked_fill(kept_TG.logical_not().unsqueeze(-1), -std::numeric_limits<float>::infinity())
@@ -40,10 +41,11 @@ at::Tensor KeepBestGroups(const at::Tensor& choice_TE, const GateRule& rule) {
 
 Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Tensor& bias_E, const GateRule& rule) {
   Routing routing;
-  routing.scores_TE = at::sigmoid(at::linear(x_TH.to(at::kFloat), gate_EH.leaf().to(at::kFloat)));
+  const at::Tensor logits_TE = at::linear(x_TH.to(at::kFloat), gate_EH.leaf().to(at::kFloat));
+  routing.scores_TE = rule.softmax ? at::softmax(logits_TE, -1) : at::sigmoid(logits_TE);
   {
     const at::NoGradGuard no_grad;
-    at::Tensor choice_TE = routing.scores_TE + bias_E;
+    at::Tensor choice_TE = bias_E.defined() ? routing.scores_TE + bias_E : routing.scores_TE;
     if (rule.groups > 1) choice_TE = KeepBestGroups(choice_TE, rule);
     routing.experts_TK = TopIndices(choice_TE, rule.experts_per_token).contiguous();
   }
@@ -55,7 +57,9 @@ Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Ten
 
 at::Tensor RunExpert(const at::Tensor& x_TH, const ExpertWeights& weights) {
   const at::Tensor padded = PadRows(x_TH);
-  return Linear(SwiGlu(Linear(padded, weights.gate), Linear(padded, weights.up)), weights.down).narrow(0, 0, x_TH.size(0));
+  const at::Tensor inner =
+      SwiGlu(Linear(padded, weights.gate, weights.gate_bias), Linear(padded, weights.up, weights.up_bias));
+  return Linear(inner, weights.down, weights.down_bias).narrow(0, 0, x_TH.size(0));
 }
 
 at::Tensor RunRoutedExperts(const at::Tensor& x_TH, const Routing& routing, const std::vector<ExpertWeights>& experts) {

@@ -13,31 +13,33 @@
 
 namespace aha::policy::kernels {
 
-/// How the gate chooses (DeepSeek-V3, arXiv:2412.19437, eq. 12-16).
+/// How the gate chooses (DeepSeek-V3, arXiv:2412.19437, eq. 12-16, and its softmax ancestors).
 struct GateRule {
   std::int64_t experts_per_token = 1;
   std::int64_t groups = 1;
   std::int64_t kept_groups = 1;
   bool normalise = true;
   double scaling = 1;
+  bool softmax = false;                  ///< affinities over all experts; else a sigmoid each
+  std::int64_t group_score_experts = 2;  ///< a group's score is the sum of its best so many
 };
 
 struct Routing {
   at::Tensor experts_TK;  ///< int64, best first; of equal scores the lower expert first
   at::Tensor weights_TK;  ///< fp32, from the unbiased scores
-  at::Tensor scores_TE;   ///< fp32, sigmoid affinities before the bias
+  at::Tensor scores_TE;   ///< fp32, affinities before the bias
 };
 
-/// Sigmoid gate in fp32; groups by the sum of their two best biased scores; the bias decides
-/// selection only.
-/// @param bias_E  fp32 [E], no gradient.
+/// Gate in fp32; groups by the sum of their best biased scores; the bias decides selection only.
+/// @param bias_E  fp32 [E], no gradient; undefined: none.
 Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Tensor& bias_E, const GateRule& rule);
 
-/// One SwiGLU network.
+/// One SwiGLU network. Biases are undefined where a model has none.
 struct ExpertWeights {
   PackedMatrix gate;  ///< [I, H]
   PackedMatrix up;    ///< [I, H]
   PackedMatrix down;  ///< [H, I]
+  at::Tensor gate_bias, up_bias, down_bias;
 };
 at::Tensor RunExpert(const at::Tensor& x_TH, const ExpertWeights& weights);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -25,8 +26,9 @@ at::Tensor PadRows(const at::Tensor& x_TK) {
   return missing == 0 ? x_TK : at::constant_pad_nd(x_TK, {0, 0, 0, missing});
 }
 
-at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK) {
-  return at::linear(PadRows(x_TK), weight_NK.leaf()).narrow(0, 0, x_TK.size(0));
+at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK, const at::Tensor& bias_N) {
+  const std::optional<at::Tensor> bias = bias_N.defined() ? std::optional(bias_N) : std::nullopt;
+  return at::linear(PadRows(x_TK), weight_NK.leaf(), bias).narrow(0, 0, x_TK.size(0));
 }
 
 at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps) {

@@ -28,8 +28,8 @@ std::int64_t RowBucket(std::int64_t rows);
 /// `x_TK` with rows of zeros up to RowBucket(T).
 at::Tensor PadRows(const at::Tensor& x_TK);
 
-/// x W^T: [T, K] -> [T, N], in x's number type.
-at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK);
+/// x W^T + bias: [T, K] -> [T, N], in x's number type; no bias when `bias_N` is undefined.
+at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK, const at::Tensor& bias_N = {});
 
 /// x / sqrt(mean(x^2) + eps) * weight, computed in fp32, returned in x's number type.
 at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps);

@@ -1,6 +1,6 @@
 #pragma once
-/// A policy: DeepSeek-V3's architecture (arXiv:2412.19437, section 2), its weights and its forward
-/// pass. Rollout, learner and evaluation all call the one `Forward`.
+/// A policy of any family in policy/architecture/: its weights and its forward pass. Rollout, learner
+/// and evaluation all call the one `Forward`.
 ///
 /// Shapes: T tokens of a ragged batch, H hidden, V vocabulary, E routed experts.
 
@@ -19,6 +19,7 @@
 #include "policy/kernels/logprob.h"
 #include "policy/kernels/ops.h"
 #include "policy/model/batch.h"
+#include "policy/model/tensors.h"
 
 namespace aha::policy {
 
@@ -28,14 +29,21 @@ struct NamedTensor {
   at::Tensor value;
 };
 
+/// What a policy's attention lacks is undefined.
 struct AttentionWeights {
-  kernels::PackedMatrix q_proj;  ///< when q_lora_rank is 0
-  kernels::PackedMatrix q_a_proj, q_b_proj;
-  at::Tensor q_a_layernorm;
-  kernels::PackedMatrix kv_a_proj;  ///< latent, then the rotated key that all heads share
-  at::Tensor kv_a_layernorm;
-  kernels::PackedMatrix kv_b_proj;  ///< a head's key rows, then its value rows
+  kernels::PackedMatrix q_proj;  ///< grouped attention, or latent when q_lora_rank is 0
   kernels::PackedMatrix o_proj;
+  at::Tensor q_bias, o_bias;
+  // Latent.
+  kernels::PackedMatrix q_a_proj, q_b_proj;
+  at::Tensor q_a_bias, q_a_layernorm;
+  kernels::PackedMatrix kv_a_proj;  ///< latent, then the rotated key that all heads share
+  at::Tensor kv_a_bias, kv_a_layernorm;
+  kernels::PackedMatrix kv_b_proj;  ///< a head's key rows, then its value rows
+  // Grouped.
+  kernels::PackedMatrix k_proj, v_proj;
+  at::Tensor k_bias, v_bias;
+  at::Tensor q_norm, k_norm;  ///< over each head
 };
 
 struct BlockWeights {
@@ -44,8 +52,9 @@ struct BlockWeights {
   bool dense = false;
   kernels::ExpertWeights mlp;     ///< dense layers
   kernels::ExpertWeights shared;  ///< undefined matrices when there are no shared experts
+  kernels::PackedMatrix shared_switch;  ///< [1, H]: its sigmoid scales the shared network; undefined: none
   kernels::PackedMatrix gate;     ///< [E, H]
-  at::Tensor gate_bias;           ///< fp32 [E]: selection only, moved by the balance rule, no gradient
+  at::Tensor gate_bias;           ///< fp32 [E]: selection only, moved by the balance rule, no gradient; or undefined
   std::vector<kernels::ExpertWeights> experts;
 };
 
@@ -54,6 +63,11 @@ struct MtpWeights {
   at::Tensor embedding_norm, hidden_norm, final_norm;
   kernels::PackedMatrix projection;  ///< [H, 2H]: columns for the embedding first, as released
   BlockWeights block;
+};
+
+/// cos and sin of the batch's angles: fp32 [T, rope width / 2] each, scaled as YaRN wants.
+struct Angles {
+  at::Tensor cos_TD, sin_TD;
 };
 
 /// What one pass leaves beside the hidden states.
@@ -110,14 +124,16 @@ class Policy {
  private:
   friend Result<Policy> LoadPolicy(const std::filesystem::path& folder, std::optional<NumberType> as);
   explicit Policy(const PolicyConfig& config);
-  void Build();
-  BlockWeights BuildBlock(const std::string& prefix, bool dense);
-  at::Tensor AddMatrix(const std::string& name, std::int64_t rows, std::int64_t columns);
-  at::Tensor AddNorm(const std::string& name, std::int64_t size);
+  /// Puts a tensor in its place.
+  void Bind(const TensorSpec& spec, const at::Tensor& value);
 
-  at::Tensor Attend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, std::int64_t layer) const;
-  at::Tensor RunBlock(const BlockWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, std::int64_t layer,
-                      ForwardTrace* trace) const;
+  at::Tensor LatentAttend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
+                          std::int64_t layer) const;
+  at::Tensor GroupedAttend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
+                           std::int64_t layer) const;
+  at::Tensor RunExperts(const BlockWeights& w, const at::Tensor& u_TH, const RaggedBatch& batch, ForwardTrace* trace) const;
+  at::Tensor RunBlock(const BlockWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
+                      std::int64_t layer, ForwardTrace* trace) const;
 
   PolicyConfig config_;
   kernels::PackedMatrix embedding_, head_;
@@ -125,12 +141,11 @@ class Policy {
   std::vector<BlockWeights> blocks_;
   std::optional<MtpWeights> mtp_;
   std::vector<NamedTensor> parameters_, buffers_;
-  at::Tensor cos_PD_, sin_PD_;  ///< fp32 [positions, rope/2]
 };
 
-/// cos and sin of every position's angles: fp32 [positions, rope width / 2] each, YaRN applied
-/// (frequencies blended over the index ramp, amplitude g(mscale) / g(mscale_all_dim)).
-std::pair<at::Tensor, at::Tensor> RopeTables(const PolicyConfig& config, std::int64_t positions);
+/// Angles of `positions_T` (int64), YaRN applied (frequencies blended over the index ramp, amplitude
+/// g(mscale) / g(mscale_all_dim)).
+Angles RopeAngles(const PolicyConfig& config, const at::Tensor& positions_T);
 /// Inverse frequencies, rope width / 2 of them.
 std::vector<double> RopeInverseFrequencies(const PolicyConfig& config);
 

@@ -1,7 +1,6 @@
-// Making, naming and copying a policy's weights. Names are those of DeepseekV3ForCausalLM's files.
+// Making and copying a policy's weights. What there is, and its names, say TensorsOf.
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
@@ -11,82 +10,140 @@
 namespace aha::policy {
 namespace {
 
-at::ScalarType TypeOf(const PolicyConfig& config) {
-  return config.dtype == NumberType::kBf16 ? at::kBFloat16 : at::kFloat;
+at::Tensor Allocate(const TensorSpec& spec, const PolicyConfig& config) {
+  const at::ScalarType type = config.dtype == NumberType::kBf16 ? at::kBFloat16 : at::kFloat;
+  if (spec.role == TensorRole::kNorm) return at::ones(spec.shape, type);
+  return at::zeros(spec.shape, spec.role == TensorRole::kSelectionBias ? at::kFloat : type);
+}
+
+// Where a part of a block goes: a matrix, or a vector (a norm, or the matrix's bias).
+struct Place {
+  kernels::PackedMatrix* matrix = nullptr;
+  at::Tensor* vector = nullptr;
+};
+
+Place PlaceInAttention(AttentionWeights& w, Part part) {
+  switch (part) {
+    case Part::kQ:
+      return {&w.q_proj, &w.q_bias};
+    case Part::kQA:
+      return {&w.q_a_proj, &w.q_a_bias};
+    case Part::kQANorm:
+      return {nullptr, &w.q_a_layernorm};
+    case Part::kQB:
+      return {&w.q_b_proj};
+    case Part::kKvA:
+      return {&w.kv_a_proj, &w.kv_a_bias};
+    case Part::kKvANorm:
+      return {nullptr, &w.kv_a_layernorm};
+    case Part::kKvB:
+      return {&w.kv_b_proj};
+    case Part::kK:
+      return {&w.k_proj, &w.k_bias};
+    case Part::kV:
+      return {&w.v_proj, &w.v_bias};
+    case Part::kO:
+      return {&w.o_proj, &w.o_bias};
+    case Part::kQNorm:
+      return {nullptr, &w.q_norm};
+    case Part::kKNorm:
+      return {nullptr, &w.k_norm};
+    default:
+      return {};
+  }
+}
+
+Place PlaceInBlock(BlockWeights& w, const TensorSpec& spec) {
+  kernels::ExpertWeights* const expert =
+      spec.expert < 0 ? nullptr : &w.experts[static_cast<std::size_t>(spec.expert)];
+  switch (spec.part) {
+    case Part::kInputNorm:
+      return {nullptr, &w.input_norm};
+    case Part::kPostAttentionNorm:
+      return {nullptr, &w.post_attention_norm};
+    case Part::kMlpGate:
+      return {&w.mlp.gate, &w.mlp.gate_bias};
+    case Part::kMlpUp:
+      return {&w.mlp.up, &w.mlp.up_bias};
+    case Part::kMlpDown:
+      return {&w.mlp.down, &w.mlp.down_bias};
+    case Part::kSharedGate:
+      return {&w.shared.gate, &w.shared.gate_bias};
+    case Part::kSharedUp:
+      return {&w.shared.up, &w.shared.up_bias};
+    case Part::kSharedDown:
+      return {&w.shared.down, &w.shared.down_bias};
+    case Part::kExpertGate:
+      return {&expert->gate, &expert->gate_bias};
+    case Part::kExpertUp:
+      return {&expert->up, &expert->up_bias};
+    case Part::kExpertDown:
+      return {&expert->down, &expert->down_bias};
+    case Part::kSharedSwitch:
+      return {&w.shared_switch};
+    case Part::kRouter:
+      return {&w.gate};
+    case Part::kSelectionBias:
+      return {nullptr, &w.gate_bias};
+    default:
+      return PlaceInAttention(w.attention, spec.part);
+  }
 }
 
 }  // namespace
 
-Policy::Policy(const PolicyConfig& config) : config_(config) { Build(); }
-
-at::Tensor Policy::AddMatrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
-  return parameters_.emplace_back(NamedTensor{name, at::zeros({rows, columns}, TypeOf(config_))}).value;
+Policy::Policy(const PolicyConfig& config) : config_(config) {
+  blocks_.resize(static_cast<std::size_t>(config.num_hidden_layers));
+  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
+    blocks_[static_cast<std::size_t>(l)].dense = config.dense_layer(l);
+  }
+  if (config.num_nextn_predict_layers > 0) mtp_.emplace();
+  for (BlockWeights& block : blocks_) {
+    if (!block.dense) block.experts.resize(static_cast<std::size_t>(config.n_routed_experts));
+  }
+  if (mtp_) mtp_->block.experts.resize(static_cast<std::size_t>(config.n_routed_experts));
+  for (const TensorSpec& spec : TensorsOf(config)) {
+    if (spec.copy()) continue;
+    std::vector<NamedTensor>& list = spec.trainable ? parameters_ : buffers_;
+    Bind(spec, list.emplace_back(NamedTensor{spec.name, Allocate(spec, config)}).value);
+  }
 }
 
-at::Tensor Policy::AddNorm(const std::string& name, std::int64_t size) {
-  return parameters_.emplace_back(NamedTensor{name, at::ones({size}, TypeOf(config_))}).value;
-}
-
-BlockWeights Policy::BuildBlock(const std::string& prefix, bool dense) {
-  const PolicyConfig& c = config_;
-  const auto matrix = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
-    return kernels::PackedMatrix(AddMatrix(prefix + name + ".weight", rows, columns));
-  };
-  const auto norm = [&](const std::string& name, std::int64_t size) { return AddNorm(prefix + name + ".weight", size); };
-  const auto expert = [&](const std::string& name, std::int64_t width) {
-    return kernels::ExpertWeights{matrix(name + ".gate_proj", width, c.hidden_size),
-                                  matrix(name + ".up_proj", width, c.hidden_size),
-                                  matrix(name + ".down_proj", c.hidden_size, width)};
-  };
-  BlockWeights w;
-  w.input_norm = norm("input_layernorm", c.hidden_size);
-  w.post_attention_norm = norm("post_attention_layernorm", c.hidden_size);
-  const std::int64_t query_width = c.num_attention_heads * c.qk_head_dim();
-  if (c.q_lora_rank > 0) {
-    w.attention.q_a_proj = matrix("self_attn.q_a_proj", c.q_lora_rank, c.hidden_size);
-    w.attention.q_a_layernorm = norm("self_attn.q_a_layernorm", c.q_lora_rank);
-    w.attention.q_b_proj = matrix("self_attn.q_b_proj", query_width, c.q_lora_rank);
+void Policy::Bind(const TensorSpec& spec, const at::Tensor& value) {
+  Place place;
+  switch (spec.part) {
+    case Part::kEmbedding:
+      place = {&embedding_};
+      break;
+    case Part::kHead:
+      place = {&head_};
+      break;
+    case Part::kFinalNorm:
+      place = {nullptr, &final_norm_};
+      break;
+    case Part::kMtpEmbeddingNorm:
+      place = {nullptr, &mtp_->embedding_norm};
+      break;
+    case Part::kMtpHiddenNorm:
+      place = {nullptr, &mtp_->hidden_norm};
+      break;
+    case Part::kMtpProjection:
+      place = {&mtp_->projection};
+      break;
+    case Part::kMtpFinalNorm:
+      place = {nullptr, &mtp_->final_norm};
+      break;
+    default:
+      place = PlaceInBlock(spec.layer == config_.num_hidden_layers
+                               ? mtp_->block
+                               : blocks_[static_cast<std::size_t>(spec.layer)],
+                           spec);
+  }
+  if (spec.role == TensorRole::kMatrix) {
+    *place.matrix = kernels::PackedMatrix(value);
   } else {
-    w.attention.q_proj = matrix("self_attn.q_proj", query_width, c.hidden_size);
+    *place.vector = value;
   }
-  w.attention.kv_a_proj = matrix("self_attn.kv_a_proj_with_mqa", c.kv_width(), c.hidden_size);
-  w.attention.kv_a_layernorm = norm("self_attn.kv_a_layernorm", c.kv_lora_rank);
-  w.attention.kv_b_proj = matrix("self_attn.kv_b_proj", c.num_attention_heads * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
-  w.attention.o_proj = matrix("self_attn.o_proj", c.hidden_size, c.num_attention_heads * c.v_head_dim);
-  w.dense = dense;
-  if (dense) {
-    w.mlp = expert("mlp", c.intermediate_size);
-    return w;
-  }
-  w.gate = matrix("mlp.gate", c.n_routed_experts, c.hidden_size);
-  w.gate_bias = buffers_.emplace_back(NamedTensor{prefix + "mlp.gate.e_score_correction_bias",
-                                                  at::zeros({c.n_routed_experts}, at::kFloat)}).value;
-  for (std::int64_t e = 0; e < c.n_routed_experts; ++e) {
-    w.experts.push_back(expert(fmt::format("mlp.experts.{}", e), c.moe_intermediate_size));
-  }
-  if (c.n_shared_experts > 0) w.shared = expert("mlp.shared_experts", c.moe_intermediate_size * c.n_shared_experts);
-  return w;
-}
-
-void Policy::Build() {
-  const PolicyConfig& c = config_;
-  embedding_ = kernels::PackedMatrix(AddMatrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size));
-  for (std::int64_t l = 0; l < c.num_hidden_layers; ++l) {
-    blocks_.push_back(BuildBlock(fmt::format("model.layers.{}.", l), c.dense_layer(l)));
-  }
-  final_norm_ = AddNorm("model.norm.weight", c.hidden_size);
-  if (!c.tie_word_embeddings) head_ = kernels::PackedMatrix(AddMatrix("lm_head.weight", c.vocab_size, c.hidden_size));
-  if (c.num_nextn_predict_layers > 0) {
-    const std::string prefix = fmt::format("model.layers.{}.", c.num_hidden_layers);
-    MtpWeights m;
-    m.embedding_norm = AddNorm(prefix + "enorm.weight", c.hidden_size);
-    m.hidden_norm = AddNorm(prefix + "hnorm.weight", c.hidden_size);
-    m.projection = kernels::PackedMatrix(AddMatrix(prefix + "eh_proj.weight", c.hidden_size, 2 * c.hidden_size));
-    m.block = BuildBlock(prefix, /*dense=*/false);
-    m.final_norm = AddNorm(prefix + "shared_head.norm.weight", c.hidden_size);
-    mtp_ = std::move(m);
-  }
-  std::tie(cos_PD_, sin_PD_) = RopeTables(c, c.max_position_embeddings);
 }
 
 Policy Policy::Initial(const PolicyConfig& config, KeyedRandom random) {
@@ -94,11 +151,12 @@ Policy Policy::Initial(const PolicyConfig& config, KeyedRandom random) {
   std::uint64_t index = 0;
   for (const NamedTensor& parameter : policy.parameters_) {
     const KeyedRandom draws = random.With(index++);
-    if (parameter.value.dim() < 2) continue;  // norms start at one
+    if (parameter.value.dim() < 2) continue;  // norms start at one, biases at zero
     at::Tensor values = at::empty(parameter.value.sizes(), at::kFloat);
     auto* data = values.mutable_data_ptr<float>();
     for (std::int64_t i = 0; i < values.numel(); ++i) {
-      data[i] = static_cast<float>(config.initializer_range * draws.Normal(static_cast<std::uint64_t>(i)));
+      data[i] = static_cast<float>(config.initializer_range *
+                                   draws.Normal(static_cast<std::uint64_t>(i)));
     }
     parameter.value.copy_(values);
   }
@@ -107,12 +165,14 @@ Policy Policy::Initial(const PolicyConfig& config, KeyedRandom random) {
 
 std::vector<at::Tensor> Policy::gate_biases() const {
   std::vector<at::Tensor> biases;
-  for (const NamedTensor& buffer : buffers_) biases.push_back(buffer.value);
+  for (const NamedTensor& buffer : buffers_)
+    biases.push_back(buffer.value);
   return biases;
 }
 
 void Policy::RequireGrad(bool on) {
-  for (NamedTensor& parameter : parameters_) parameter.value.set_requires_grad(on);
+  for (NamedTensor& parameter : parameters_)
+    parameter.value.set_requires_grad(on);
 }
 
 Policy Policy::Clone() const {
@@ -123,15 +183,19 @@ Policy Policy::Clone() const {
 
 Policy Policy::Alias() const {
   Policy alias(config_);
-  for (std::size_t i = 0; i < parameters_.size(); ++i) alias.parameters_[i].value.set_data(parameters_[i].value.detach());
-  for (std::size_t i = 0; i < buffers_.size(); ++i) alias.buffers_[i].value.set_data(buffers_[i].value);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    alias.parameters_[i].value.set_data(parameters_[i].value.detach());
+  for (std::size_t i = 0; i < buffers_.size(); ++i)
+    alias.buffers_[i].value.set_data(buffers_[i].value);
   return alias;
 }
 
 void Policy::CopyFrom(const Policy& source) {
   const at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(source.parameters_[i].value);
-  for (std::size_t i = 0; i < buffers_.size(); ++i) buffers_[i].value.copy_(source.buffers_[i].value);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    parameters_[i].value.copy_(source.parameters_[i].value);
+  for (std::size_t i = 0; i < buffers_.size(); ++i)
+    buffers_[i].value.copy_(source.buffers_[i].value);
 }
 
 }  // namespace aha::policy
