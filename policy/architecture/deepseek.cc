@@ -35,6 +35,10 @@ void ReadGroups(KeyReader& keys, PolicyConfig& c) {
   c.topk_group = keys.Count("topk_group", 1, c.n_group, 1);
   if (c.n_routed_experts % c.n_group != 0)
     keys.Refuse("n_routed_experts", "must be a multiple of n_group");
+  // A group's score is the sum of that many experts (V3, section 2.1.2: two).
+  if (c.n_group > 1 && c.n_routed_experts / c.n_group < c.group_score_experts) {
+    keys.Refuse("n_group", "leaves fewer than two experts in a group");
+  }
   if (c.num_experts_per_tok > c.n_routed_experts / c.n_group * c.topk_group) {
     keys.Refuse("num_experts_per_tok", "is more than the kept groups hold");
   }
@@ -69,9 +73,6 @@ void ReadV3(KeyReader& keys, PolicyConfig& c) {
   c.norm_topk_prob = keys.Flag("norm_topk_prob", true);
   keys.Require("topk_method", "noaux_tc");
   keys.Require("scoring_func", "sigmoid");
-  // A group's score is the sum of its two best experts (section 2.1.2).
-  if (c.n_group > 1 && c.n_routed_experts / c.n_group < 2)
-    keys.Refuse("n_group", "leaves fewer than two experts in a group");
 }
 
 void WriteV3(const PolicyConfig& c, Json& j) {

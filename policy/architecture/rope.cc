@@ -58,6 +58,7 @@ void ReadScaling(KeyReader& keys, const std::string& type, PolicyConfig& c) {
 
 void ReadRope(KeyReader& keys, double default_theta, PolicyConfig& c) {
   keys.Require("partial_rotary_factor", 1.0);
+  const double outer_theta = keys.Number("rope_theta", 1, 1e12, default_theta);
   std::string first_type;
   const char* first_name = nullptr;
   std::optional<double> theta;
@@ -79,7 +80,7 @@ void ReadRope(KeyReader& keys, double default_theta, PolicyConfig& c) {
     }
     if (inner.error()) return keys.Refuse(*inner.error());
   }
-  c.rope_theta = theta ? *theta : keys.Number("rope_theta", 1, 1e12, default_theta);
+  c.rope_theta = theta.value_or(outer_theta);
 }
 
 void WriteRope(const PolicyConfig& c, Json& j) {
