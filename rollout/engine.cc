@@ -132,7 +132,8 @@ void Engine::Draw(const at::Tensor& hidden_BH, std::vector<Row>& rows, const pro
       row.next = PickToken(logprobs, row.random.Uniform(static_cast<std::uint64_t>(row.out->ids_size())), rule);
       row.out->add_ids(static_cast<std::uint32_t>(row.next));
       row.out->add_logprobs(logprobs[static_cast<std::size_t>(row.next)]);
-      const bool stopped = row.next == options_.stop_id;
+      const bool stopped =
+          row.next == options_.stop_id || (options_.stop_id >= 0 && policy_.config().ends_sequence(row.next));
       row.finished = stopped || row.out->ids_size() >= most_new;
       if (row.finished) row.out->set_finish(stopped ? proto::FINISH_STOP : proto::FINISH_LENGTH);
     }

@@ -16,7 +16,8 @@ class KvPool;
 
 struct EngineOptions {
   std::int64_t page_tokens = 16;
-  std::int32_t stop_id = -1;  ///< end of sequence; -1: none, completions end by length alone
+  /// End of sequence, beside those that the policy's config lists; -1: completions end by length alone.
+  std::int32_t stop_id = -1;
   std::int64_t cache_bytes = std::int64_t{2} << 30U;  ///< most memory for the cache
 };
 

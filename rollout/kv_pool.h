@@ -1,5 +1,5 @@
 #pragma once
-/// Pages of the latent cache: which are free, and how a group shares its prompt's.
+/// Pages of the cache: which are free, and how a group shares its prompt's.
 
 #include <cstdint>
 #include <vector>

@@ -108,7 +108,7 @@ Status RunGenerate(const GenerateOptions& o) {
   for (const proto::Completion& completion : reply.completions()) {
     std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
     std::vector<std::int32_t> shown = tokens;
-    if (!shown.empty() && shown.back() == model.stop_id) shown.pop_back();
+    if (!shown.empty() && completion.finish() == proto::FINISH_STOP) shown.pop_back();
     const std::string text = model.tokenizer.Decode(shown);
     if (!o.json) {
       PrintLine(text);

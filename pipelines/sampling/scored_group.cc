@@ -32,7 +32,8 @@ std::int64_t ThinkingTokens(const proto::Completion& completion, const policy::T
 // The completion's text without the end-of-sequence token.
 std::string TextOf(const proto::Completion& completion, const Experience& experience) {
   std::vector<std::int32_t> ids(completion.ids().begin(), completion.ids().end());
-  if (!ids.empty() && ids.back() == experience.stop_id) ids.pop_back();
+  const bool stopped = completion.finish() == proto::FINISH_STOP;
+  if (!ids.empty() && (stopped || ids.back() == experience.stop_id)) ids.pop_back();
   return experience.tokenizer->Decode(ids);
 }
 

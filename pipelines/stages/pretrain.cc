@@ -27,14 +27,25 @@ constexpr char kPattern[] =
 constexpr std::uint64_t kTokenizerDocuments = 20000;
 constexpr std::uint64_t kHeldOut = 256;
 
+policy::Family FamilyOf(const std::string& model_type) {
+  if (model_type == "llama") return policy::Family::kLlama;
+  if (model_type == "qwen2") return policy::Family::kQwen2;
+  if (model_type == "qwen3") return policy::Family::kQwen3;
+  return policy::Family::kDeepseekV3;
+}
+
 policy::PolicyConfig ConfigOf(const proto::Architecture& a, std::int64_t vocab, std::int32_t stop_id) {
   policy::PolicyConfig c;
+  c.family = FamilyOf(a.model_type());
   c.vocab_size = vocab;
   c.hidden_size = a.hidden_size();
   c.intermediate_size = a.intermediate_size();
   c.moe_intermediate_size = a.moe_intermediate_size();
   c.num_hidden_layers = a.num_hidden_layers();
   c.num_attention_heads = a.num_attention_heads();
+  c.num_key_value_heads = a.num_key_value_heads() > 0 ? a.num_key_value_heads() : a.num_attention_heads();
+  c.head_dim = a.head_dim() > 0 ? a.head_dim() : a.hidden_size() / a.num_attention_heads();
+  c.tie_word_embeddings = a.tie_word_embeddings();
   c.q_lora_rank = a.q_lora_rank();
   c.kv_lora_rank = a.kv_lora_rank();
   c.qk_nope_head_dim = a.qk_nope_head_dim();
@@ -102,10 +113,11 @@ class PretrainStage {
     AHA_TRY(MakeTokenizer());
     AHA_ASSIGN(tokenizer_, policy::Tokenizer::Load(io_.folder / "tokenizer" / "tokenizer.json"));
     stop_id_ = tokenizer_->IdOf(kEndOfText).value_or(-1);
-    const policy::PolicyConfig config =
+    // By way of config.json: what that would refuse must not be trained, and the family fills in the rest.
+    const policy::PolicyConfig asked =
         ConfigOf(recipe_.architecture(), static_cast<std::int64_t>(tokenizer_->vocab_size()), stop_id_);
-    // What config.json would refuse to load must not be trained.
-    AHA_TRY(policy::ParseConfig(policy::ConfigJson(config), io_.stage->name() + ": architecture"));
+    AHA_ASSIGN(const policy::PolicyConfig config,
+               policy::ParseConfig(policy::ConfigJson(asked), io_.stage->name() + ": architecture"));
     policy_ = policy::Policy::Initial(config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
     sft::TrainerOptions options;
     options.adamw = AdamWOf(recipe_.optimizer());

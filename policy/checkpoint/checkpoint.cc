@@ -72,12 +72,25 @@ Status Fill(const NamedTensor& slot, const TensorView& stored, const fs::path& f
   return {};
 }
 
+// transformers writes config.json with an MTP module and files without it.
+Status LeaveOutAbsentMtp(const std::vector<fs::path>& shards, PolicyConfig& config) {
+  for (const fs::path& shard : shards) {
+    AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(shard));
+    for (const TensorView& tensor : file.tensors()) {
+      if (tensor.name.starts_with(MtpPrefix(config))) return {};
+    }
+  }
+  config.num_nextn_predict_layers = 0;
+  return {};
+}
+
 }  // namespace
 
 Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) {
   AHA_ASSIGN(PolicyConfig config, ReadConfig(folder));
   if (as) config.dtype = *as;
   AHA_ASSIGN(const std::vector<fs::path> shards, CheckpointShards(folder));
+  AHA_TRY(LeaveOutAbsentMtp(shards, config));
   Policy policy(config);
   std::map<std::string, const NamedTensor*> wanted;
   for (const NamedTensor& p : policy.parameters()) wanted[p.name] = &p;

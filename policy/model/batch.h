@@ -14,7 +14,8 @@
 
 namespace aha::policy {
 
-/// Latents of every layer in pages of `page_tokens` tokens: [pages, page_tokens, kv_width] a layer.
+/// What attention caches of every layer, in pages of `page_tokens` tokens: [pages, page_tokens, kv_width]
+/// a layer; a row is a latent and a rotated key, or the rotated key heads and the value heads.
 /// The pool is made once; who owns which page is the caller's business.
 struct KvPages {
   std::int64_t page_tokens = 0;

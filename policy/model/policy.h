@@ -143,10 +143,9 @@ class Policy {
   std::vector<NamedTensor> parameters_, buffers_;
 };
 
-/// Angles of `positions_T` (int64), YaRN applied (frequencies blended over the index ramp, amplitude
-/// g(mscale) / g(mscale_all_dim)).
+/// Angles of `positions_T` (int64).
 Angles RopeAngles(const PolicyConfig& config, const at::Tensor& positions_T);
-/// Inverse frequencies, rope width / 2 of them.
-std::vector<double> RopeInverseFrequencies(const PolicyConfig& config);
+/// Frequencies, scaling applied: fp32 [rope width / 2].
+at::Tensor RopeFrequencies(const PolicyConfig& config);
 
 }  // namespace aha::policy

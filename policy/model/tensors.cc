@@ -119,7 +119,7 @@ class TensorList {
   }
   void Mtp() {
     layer_ = c_.num_hidden_layers;
-    prefix_ = fmt::format("model.layers.{}.", layer_);
+    prefix_ = MtpPrefix(c_);
     Norm("enorm", Part::kMtpEmbeddingNorm, c_.hidden_size);
     Norm("hnorm", Part::kMtpHiddenNorm, c_.hidden_size);
     Matrix("eh_proj", Part::kMtpProjection, c_.hidden_size, 2 * c_.hidden_size);
@@ -151,6 +151,8 @@ std::int64_t TensorSpec::numbers() const {
 std::vector<TensorSpec> TensorsOf(const PolicyConfig& config) {
   return TensorList(config).Make();
 }
+
+std::string MtpPrefix(const PolicyConfig& config) { return fmt::format("model.layers.{}.", config.num_hidden_layers); }
 
 ParameterCount CountParameters(const PolicyConfig& config) {
   ParameterCount count;

@@ -72,4 +72,8 @@ struct TensorSpec {
 
 std::vector<TensorSpec> TensorsOf(const PolicyConfig& config);
 
+/// What the names of the MTP module's tensors begin with. transformers writes config.json with the
+/// module and files without it: whoever opens a folder looks for these names.
+std::string MtpPrefix(const PolicyConfig& config);
+
 }  // namespace aha::policy

@@ -128,7 +128,8 @@ const Json kAbsent = Json(Json::value_t::discarded);
 
 const RefusedKey kRefused[] = {
     {"NoArchitecture", "architectures", kAbsent, "is missing"},
-    {"OtherArchitecture", "architectures", {"LlamaForCausalLM"}, "LlamaForCausalLM"},
+    {"OtherArchitecture", "architectures", {"GPT2LMHeadModel"}, "GPT2LMHeadModel"},
+    {"TwoArchitectures", "architectures", {"LlamaForCausalLM", "Qwen2ForCausalLM"}, "one of them alone"},
     {"NoVocab", "vocab_size", kAbsent, "is missing"},
     {"VocabZero", "vocab_size", 0, "must lie in [1, "},
     {"VocabHuge", "vocab_size", 1ULL << 63U, "must lie in"},
@@ -146,7 +147,9 @@ const RefusedKey kRefused[] = {
     {"NoValue", "v_head_dim", kAbsent, "is missing"},
     {"EpsilonText", "rms_norm_eps", "1e-6", "must be a number"},
     {"EpsilonNegative", "rms_norm_eps", -1e-6, "must lie in"},
-    {"Bias", "attention_bias", true, "only false is supported"},
+    {"BiasText", "attention_bias", "yes", "true or false"},
+    {"Dropout", "attention_dropout", 0.1, "only 0.0 is supported"},
+    {"PartOfTheHead", "partial_rotary_factor", 0.5, "only 1.0 is supported"},
     {"Activation", "hidden_act", "gelu", "only \"silu\" is supported"},
     {"Quantized", "quantization_config", {{"quant_method", "fp8"}}, "not supported"},
     {"TieText", "tie_word_embeddings", "no", "true or false"},
@@ -158,12 +161,13 @@ const RefusedKey kRefused[] = {
     {"MoreThanExperts", "num_experts_per_tok", 9, "is 9"},
     {"Softmax", "scoring_func", "softmax", "only \"sigmoid\" is supported"},
     {"Greedy", "topk_method", "greedy", "only \"noaux_tc\" is supported"},
-    {"EverySecondLayer", "moe_layer_freq", 2, "only 1 is supported"},
+    {"NoLayerFrequency", "moe_layer_freq", 0, "is 0"},
     {"TwoMtpModules", "num_nextn_predict_layers", 2, "is 2"},
     {"Theta", "rope_theta", 0, "is 0"},
     {"ScalingText", "rope_scaling", "yarn", "must be an object"},
     {"Llama3Scaling", "rope_parameters", {{"rope_type", "llama3"}}, "llama3"},
     {"StopOutside", "eos_token_id", 16, "is 16"},
+    {"OneStopOutside", "eos_token_id", {3, 16}, "holds 16"},
     {"Half", "torch_dtype", "float16", "only bfloat16 and float32"},
 };
 
@@ -187,6 +191,114 @@ TEST_P(RefusedKeyTest, IsNamed) {
 INSTANTIATE_TEST_SUITE_P(Table, RefusedKeyTest, testing::ValuesIn(kRefused), [](const auto& p) {
   return std::string(p.param.name);
 });
+
+// Keys that ask a family for mathematics which is not here.
+struct FamilyCase {
+  const char* name;
+  Family family;
+  const char* key;
+  Json value;
+  const char* message;
+};
+void PrintTo(const FamilyCase& c, std::ostream* os) {
+  *os << c.key << ": " << c.value.dump();
+}
+
+Json FamilyJson(Family family) {
+  PolicyConfig c = TinyConfig();
+  c.family = family;
+  c.yarn.reset();
+  c.head_dim = 8;
+  c.num_key_value_heads = 1;
+  c.shared_expert_intermediate_size = 12;
+  c.norm_topk_prob = family == Family::kDeepseekV3;
+  return Json::parse(ConfigJson(c));
+}
+
+const FamilyCase kFamilyCases[] = {
+    {"LlamaDynamic", Family::kLlama, "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}, "is \"dynamic\""},
+    {"LlamaLongrope", Family::kLlama, "rope_parameters", {{"rope_type", "longrope"}}, "longrope"},
+    {"LlamaGelu", Family::kLlama, "hidden_act", "gelu", "only \"silu\""},
+    {"LlamaHeads", Family::kLlama, "num_key_value_heads", 3, "is 3"},
+    {"LlamaOddHead", Family::kLlama, "head_dim", 7, "must be even"},
+    {"Llama3WithoutFactor", Family::kLlama, "rope_scaling", {{"rope_type", "llama3"}, {"low_freq_factor", 1}}, "is missing"},
+    {"Qwen2Window", Family::kQwen2, "use_sliding_window", true, "only false is supported"},
+    {"Qwen2LayerTypes", Family::kQwen2, "layer_types", {"full_attention", "sliding_attention"}, "sliding_attention"},
+    {"Qwen3Window", Family::kQwen3, "use_sliding_window", true, "only false is supported"},
+    {"Qwen3MoeWindow", Family::kQwen3Moe, "use_sliding_window", true, "only false is supported"},
+    {"Qwen3MoeStep", Family::kQwen3Moe, "decoder_sparse_step", 0, "is 0"},
+    {"Qwen3MoeLayers", Family::kQwen3Moe, "mlp_only_layers", {-1}, "holds -1"},
+    {"Qwen2MoeShared", Family::kQwen2Moe, "shared_expert_intermediate_size", nullptr, "is missing"},
+    {"MixtralWindow", Family::kMixtral, "sliding_window", 16, "only null is supported"},
+    {"MixtralJitter", Family::kMixtral, "router_jitter_noise", 0.1, "only 0.0 is supported"},
+    {"MixtralExperts", Family::kMixtral, "num_local_experts", nullptr, "is missing"},
+    {"V2Normalised", Family::kDeepseekV2, "norm_topk_prob", true, "only false is supported"},
+    {"V2Method", Family::kDeepseekV2, "topk_method", "noaux_tc", "only greedy and group_limited_greedy"},
+    {"V2Sigmoid", Family::kDeepseekV2, "scoring_func", "sigmoid", "only \"softmax\""},
+};
+
+class FamilyTest : public testing::TestWithParam<FamilyCase> {};
+
+TEST_P(FamilyTest, RefusesByName) {
+  const FamilyCase& c = GetParam();
+  Json json = FamilyJson(c.family);
+  json.erase("rope_scaling");
+  json.erase("rope_parameters");
+  ASSERT_TRUE(Parse(json)) << Parse(json).error().message;
+  json[c.key] = c.value;
+  const auto parsed = Parse(json);
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(parsed.error().message, HasSubstr(c.key));
+  EXPECT_THAT(parsed.error().message, HasSubstr(c.message));
+}
+INSTANTIATE_TEST_SUITE_P(Table, FamilyTest, testing::ValuesIn(kFamilyCases), [](const auto& p) {
+  return std::string(p.param.name);
+});
+
+TEST(ConfigTest, HarmlessKeysPass) {
+  Json json = FamilyJson(Family::kLlama);
+  for (const char* key : {"transformers_version", "pretraining_tp", "pad_token_id", "_name_or_path", "use_cache"}) json[key] = 1;
+  EXPECT_TRUE(Parse(json));
+}
+
+TEST(ConfigTest, SeveralStopsAreKept) {
+  Json json = FamilyJson(Family::kLlama);
+  json["eos_token_id"] = {3, 5, 7};
+  const auto parsed = Parse(json);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->eos_token_id, 3);
+  for (int id = 0; id < 16; ++id) EXPECT_EQ(parsed->ends_sequence(id), id == 3 || id == 5 || id == 7) << id;
+  EXPECT_EQ(Json::parse(ConfigJson(*parsed))["eos_token_id"], Json({3, 5, 7}));
+}
+
+// DeepSeek's own rule: from the first sparse layer on, those whose number is a multiple.
+TEST(ConfigTest, LayersAreDenseByEveryFamiliesRule) {
+  const auto dense = [](const PolicyConfig& c) {
+    std::string layers;
+    for (int l = 0; l < 6; ++l) layers += c.dense_layer(l) ? 'd' : 'e';
+    return layers;
+  };
+  PolicyConfig c = TinyConfig();
+  c.first_k_dense_replace = 1;
+  EXPECT_EQ(dense(c), "deeeee");
+  c.moe_layer_freq = 2;
+  EXPECT_EQ(dense(c), "ddeded");
+  c.first_k_dense_replace = 0;
+  c.moe_layer_freq = 1;
+  c.decoder_sparse_step = 2;
+  EXPECT_EQ(dense(c), "dedede");
+  c.mlp_only_layers = {1};
+  EXPECT_EQ(dense(c), "dddede");
+}
+
+TEST(ConfigTest, GroupedAttentionCachesKeysAndValues) {
+  PolicyConfig c;  // Llama-3.1-8B
+  c.attention = AttentionKind::kGrouped;
+  c.num_key_value_heads = 8;
+  c.head_dim = 128;
+  EXPECT_EQ(c.kv_width() * c.bytes_per_number() * 32, 131072);
+}
 
 TEST(ConfigTest, AFactorInsideTheScalingIsNamedWithIt) {
   Json json = TinyJson();

@@ -11,7 +11,8 @@ namespace {
 // With an identity gate the logits are the input.
 kernels::Routing RouteLogits(std::vector<float> logits, std::vector<float> bias, kernels::GateRule rule) {
   const auto n = static_cast<std::int64_t>(logits.size());
-  return kernels::Route(at::tensor(logits).view({1, n}), kernels::PackedMatrix(at::eye(n)), at::tensor(bias), rule);
+  return kernels::Route(at::tensor(logits).view({1, n}), kernels::PackedMatrix(at::eye(n)),
+                        bias.empty() ? at::Tensor() : at::tensor(bias), rule);
 }
 
 struct GateCase {
@@ -45,7 +46,15 @@ INSTANTIATE_TEST_SUITE_P(
         GateCase{"Unbiased", kLogits, std::vector<float>(8, 0), {3, 4, 2, true, 2.5}, {2, 3, 4}, {.911569, .894409, .694022}},
         // Dropped groups must be -inf: with 0 they would beat negative biased scores.
         GateCase{"MaskTrap", {-2, -2, -3, -3}, {.5F, -.4F, -.6F, -.6F}, {2, 2, 1, true, 1}, {0, 1}, {}},
-        GateCase{"TiesGoToTheLowest", {1, 1, 1, 1}, {0, 0, 0, 0}, {2, 1, 1, true, 1}, {0, 1}, {.5, .5}}),
+        GateCase{"TiesGoToTheLowest", {1, 1, 1, 1}, {0, 0, 0, 0}, {2, 1, 1, true, 1}, {0, 1}, {.5, .5}},
+        // Softmax over e^x = 1, 2, 3, 4: of all experts, or of those chosen.
+        GateCase{"Softmax", {0, .6931472F, 1.0986123F, 1.3862944F}, {}, {2, 1, 1, false, 1, true}, {2, 3}, {.3, .4}},
+        GateCase{"SoftmaxNormalised", {0, .6931472F, 1.0986123F, 1.3862944F}, {}, {2, 1, 1, true, 1, true}, {2, 3}, {3. / 7, 4. / 7}},
+        // By their best expert the first group wins (5 of 11), by the sum of two the second would (3 + 2.5).
+        GateCase{"BestExpertOfAGroup", {1.6094379F, -.6931472F, 1.0986123F, .9162907F}, {}, {1, 2, 1, false, 16, true, 1}, {0},
+                 {16 * 5. / 11}},
+        GateCase{"BestTwoOfAGroup", {1.6094379F, -.6931472F, 1.0986123F, 1.0986123F}, {}, {1, 2, 1, false, 1, true, 2}, {2},
+                 {3. / 11.5}}),
     [](const auto& p) { return std::string(p.param.name); });
 
 TEST(BalanceTest, LossEqualsTheWorkedValue) {

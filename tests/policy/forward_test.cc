@@ -55,6 +55,51 @@ TEST(ForwardTest, LossAndGradientsEqualTheIndependentReference) {
   EXPECT_NEAR(std::sqrt(squares), 12.31021, 1e-4);
 }
 
+struct FamilyValues {
+  const char* name;
+  Family family;
+  bool tied;
+  std::vector<double> logits;  // of the last position, the first six
+  double loss, gradient_norm;
+};
+
+class FamilyForwardTest : public testing::TestWithParam<FamilyValues> {};
+
+TEST_P(FamilyForwardTest, EqualsTheIndependentReference) {
+  const FamilyValues& want = GetParam();
+  PolicyConfig config = TinyConfig();
+  config.family = want.family;
+  config.num_key_value_heads = 1;
+  config.head_dim = 8;
+  config.tie_word_embeddings = want.tied;
+  config.yarn.reset();
+  const auto parsed = ParseConfig(ConfigJson(config), want.name);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  Policy policy = TinyPolicy(*parsed);
+  policy.RequireGrad(true);
+  const at::Tensor hidden = policy.Forward(PackSequences({kIds}));
+  const at::Tensor logits = kernels::Logits(hidden, policy.head());
+  for (int i = 0; i < 6; ++i) EXPECT_NEAR(logits[4][i].item<double>(), want.logits[static_cast<std::size_t>(i)], 2e-6) << i;
+  const at::Tensor target = at::tensor({5, 9, 3, 14}, at::kLong);
+  const at::Tensor loss =
+      -kernels::LogprobsOf(hidden.slice(0, 0, 4), policy.head(), target, 1, false).logprob_T.mean();
+  EXPECT_NEAR(loss.item<double>(), want.loss, 2e-6);
+  loss.backward();
+  double squares = 0;
+  for (const NamedTensor& p : policy.parameters()) {
+    if (p.value.grad().defined()) squares += std::pow(p.value.grad().norm().item<double>(), 2);
+  }
+  EXPECT_NEAR(std::sqrt(squares), want.gradient_norm, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, FamilyForwardTest,
+    testing::Values(FamilyValues{"Llama", Family::kLlama, false,
+                                 {.660057, -1.068359, .091034, .249683, .773468, -.567421}, 3.1672387, 9.768751},
+                    FamilyValues{"Qwen2", Family::kQwen2, true,
+                                 {.513667, .026931, .480071, -.127414, -.448378, .094172}, 3.1774257, 7.475594}),
+    [](const auto& p) { return std::string(p.param.name); });
+
 TEST(ForwardTest, CachedDecodingGivesTheLogitsOfOnePass) {
   const Policy policy = TinyPolicy();
   const at::Tensor whole = policy.Forward(PackSequences({kIds, {7, 2, 2}}));
@@ -81,16 +126,16 @@ TEST(RopeTest, YarnFrequenciesEqualTheWorkedValues) {
   PolicyConfig c;
   c.qk_rope_head_dim = 8;
   c.yarn = YarnScaling{4, 32, 1, 1, 1, 64};
-  const std::vector<double> small = RopeInverseFrequencies(c);
+  const at::Tensor small = RopeFrequencies(c);
   const double want[] = {1, .0625, .0025, .00025};
-  for (std::size_t j = 0; j < 4; ++j) EXPECT_NEAR(small[j], want[j], 1e-9) << j;
+  for (int j = 0; j < 4; ++j) EXPECT_NEAR(small[j].item<double>(), want[j], 1e-8) << j;
   c.qk_rope_head_dim = 64;
   c.yarn = YarnScaling{40, 32, 1, 1, 1, 4096};
-  const std::vector<double> v3 = RopeInverseFrequencies(c);
-  EXPECT_NEAR(v3[10], .056234133, 1e-9);
-  EXPECT_NEAR(v3[11], .039006927, 1e-9);
-  EXPECT_NEAR(v3[16], .0055, 1e-9);
-  EXPECT_NEAR(v3[23], 3.3338036e-5, 1e-12);
+  const at::Tensor v3 = RopeFrequencies(c);
+  EXPECT_NEAR(v3[10].item<double>(), .056234133, 1e-8);
+  EXPECT_NEAR(v3[11].item<double>(), .039006927, 1e-8);
+  EXPECT_NEAR(v3[16].item<double>(), .0055, 1e-9);
+  EXPECT_NEAR(v3[23].item<double>(), 3.3338036e-5, 1e-11);
   c.qk_nope_head_dim = 128;
   EXPECT_NEAR(c.attention_scale(), 0.1352338, 1e-7);
 }

@@ -107,6 +107,18 @@ TEST_F(CheckpointTest, MtpEndsAreWrittenAsCopies) {
   ExpectSameBits(*loaded, TinyPolicy());
 }
 
+// transformers writes config.json with the module and files without it.
+TEST_F(CheckpointTest, AnMtpModuleThatOnlyTheConfigHasIsLeftOut) {
+  ASSERT_TRUE(SavePolicy(TinyPolicy(), folder_));
+  PolicyConfig config = TinyConfig();
+  config.num_nextn_predict_layers = 1;
+  ASSERT_TRUE(WriteWholeFile(folder_ / "config.json", ConfigJson(config)));
+  const auto loaded = LoadPolicy(folder_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config().num_nextn_predict_layers, 0);
+  ExpectSameBits(*loaded, TinyPolicy());
+}
+
 // What a file holds, changed in one way, and what the refusal says.
 struct SpoiltCase {
   const char* name;
