@@ -57,16 +57,19 @@ constexpr auto SumTiles(std::index_sequence<I...>) {
   return std::array<void (*)(const TileCall&), sizeof...(I)>{SumTile<way, static_cast<int>(I) + 1, NV>...};
 }
 
-// The same for any number of rows and vectors; `w` holds the blocks' first vectors.
+// The same for any number of rows and vectors; `w` holds the blocks' first vectors. Few rows take four vectors at a
+// time, to hide the latency of sums.
 template <Way way>
 void SumRows(TileCall call, std::size_t rows, std::size_t vectors, const std::byte* const* w) {
+  constexpr std::size_t kFewRows = kL == 16 ? 4 : 1;
   static constexpr auto kSingle = SumTiles<way, 1>(std::make_index_sequence<kMostRows>());
   static constexpr auto kDouble = SumTiles<way, 2>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kQuadruple = SumTiles<way, 4>(std::make_index_sequence<kFewRows>());
   const std::size_t tiles = (rows + kMostRows - 1) / kMostRows;
   const TileCall whole = call;
   std::array<const std::byte*, kAttentionBlock / 16> from;
   for (std::size_t v = 0; v < vectors;) {
-    const bool two = v + 2 <= vectors;
+    const std::size_t step = rows <= kFewRows && v + 4 <= vectors ? 4 : v + 2 <= vectors ? 2 : 1;
     for (std::size_t b = 0; b < call.blocks; ++b) from[b] = w[b] + v * (kL * 4);
     call.w = from.data();
     for (std::size_t t = 0; t < tiles; ++t) {
@@ -75,9 +78,9 @@ void SumRows(TileCall call, std::size_t rows, std::size_t vectors, const std::by
       call.x.data = whole.x.data + first * whole.x.bytes;
       call.to = whole.to + first * whole.stride + v * kL;
       call.factor = whole.factor == nullptr ? nullptr : whole.factor + first;
-      (two ? kDouble : kSingle)[count - 1](call);
+      (step == 4 ? kQuadruple[count - 1] : step == 2 ? kDouble[count - 1] : kSingle[count - 1])(call);
     }
-    v += two ? 2 : 1;
+    v += step;
   }
 }
 
@@ -101,7 +104,9 @@ class Attend {
 
   void operator()() {
     std::size_t longest = 0;
-    for (std::size_t r = 0; r < c_.count; ++r) {
+    for (std::size_t r = c_.count; r-- > 0;) {
+      const bool same = r + 1 < c_.count && c_.rows[r + 1].pages == c_.rows[r].pages && c_.rows[r + 1].keys >= c_.rows[r].keys;
+      sequence_end_[r] = same ? sequence_end_[r + 1] : r + 1;
       StageQuery(r);
       most_[r] = -std::numeric_limits<float>::infinity();
       total_[r] = 0;
@@ -120,9 +125,10 @@ class Attend {
   void StageQuery(std::size_t r) {
     const T* from = static_cast<const T*>(c_.rows[r].q);
     X* to = q_ + r * wide_key_;
-    for (std::size_t i = 0; i < s_.key_width; ++i) {
-      if constexpr (std::is_same_v<X, T>) to[i] = from[i];
-      else to[i] = ToFloat(from[i]);
+    if constexpr (std::is_same_v<X, T>) {
+      std::memcpy(to, from, s_.key_width * sizeof(T));
+    } else {
+      for (std::size_t i = 0; i < s_.key_width; ++i) to[i] = ToFloat(from[i]);
     }
     if (wide_key_ > s_.key_width) to[s_.key_width] = X{};
   }
@@ -131,15 +137,18 @@ class Attend {
   [[nodiscard]] std::size_t RunEnd(std::size_t r, std::size_t start) const {
     const std::size_t place = start / s_.page_tokens;
     if (c_.rows[r].keys <= start) return r;
-    std::size_t end = r + 1;
-    while (end < c_.count && c_.rows[end].keys > start && c_.rows[end].pages[place] == c_.rows[r].pages[place]) ++end;
+    const std::int32_t page = c_.rows[r].pages[place];
+    std::size_t end = sequence_end_[r];
+    while (end < c_.count && c_.rows[end].keys > start && c_.rows[end].pages[place] == page) end = sequence_end_[end];
     return end;
   }
+  // The next row to look at after a run, or after rows that look nowhere near.
+  [[nodiscard]] std::size_t Next(std::size_t r, std::size_t end) const { return end > r ? end : r + 1; }
   [[nodiscard]] bool SameRuns(std::size_t a, std::size_t b) const {
     for (std::size_t r = 0; r < c_.count;) {
       const std::size_t end = RunEnd(r, a);
       if (RunEnd(r, b) != end) return false;
-      r = std::max(end, r + 1);
+      r = Next(r, end);
     }
     return true;
   }
@@ -170,7 +179,7 @@ class Attend {
           call.stride = kAttentionBlock;
           SumRows<way>(call, end - r, tokens / kL, &page);
         }
-        r = std::max(end, r + 1);
+        r = Next(r, end);
       }
     }
   }
@@ -211,7 +220,7 @@ class Attend {
       for (std::size_t r = 0; r < c_.count;) {
         const std::size_t end = RunEnd(r, start);
         if (end > r) MixRun(r, end, block, start, group_end);
-        r = std::max(end, r + 1);
+        r = Next(r, end);
       }
       start = group_end;
     }
@@ -265,6 +274,7 @@ class Attend {
   float* mix_ = nullptr;   // [rows][wide_value_]
   T* forms_ = nullptr;     // a latent page's form
   std::array<float, kAttentionRows> most_{}, total_{}, factor_{};
+  std::array<std::size_t, kAttentionRows> sequence_end_{};  // after the rows that follow in one sequence, keys ascending
 };
 
 template <class T, Way way>

@@ -37,7 +37,12 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
       }
     }
   }
-  Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+  constexpr bool kMayAsk = way == Way::kPairs && MR > 4 && NV == 2;
+  if (kMayAsk && x.first && v0 / kVectors + 1 < call.panel_end) {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile, w.panel_bytes());
+  } else {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+  }
   if (call.bias != nullptr) {
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) {
@@ -155,7 +160,7 @@ void Gemm(const GemmCall& call) {
       for (std::size_t t = 0; t < tiles; ++t) {
         const std::size_t first = rows * t / tiles;
         const TileChoice& choice = kChoices[rows * (t + 1) / tiles - first - 1];
-        const Source tile = {x.data + first * x.bytes, x.bytes};
+        const Source tile = {x.data + first * x.bytes, x.bytes, t == 0};
         if (wide && choice.vectors == tallest.vectors) {
           choice.wide(call, tile, start + first, v);
         } else {

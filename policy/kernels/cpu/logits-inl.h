@@ -67,36 +67,26 @@ HWY_INLINE V64 Exp64(V64 x) {
   return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -708.0)), hn::Mul(p, scale));
 }
 
-// Probabilities of x[0, n) in float64, n up to kBlock.
-HWY_INLINE void Probabilities(const float* x, std::size_t n, const LogitStats& stats, double* p) {
+constexpr std::size_t kPickBlock = 512;  // probabilities of eight rows stay in the nearest cache
+
+// Probabilities of logits [start, start + n) in float64; zeros up to the next multiple of 8.
+HWY_INLINE void Probabilities(const PickRow& row, std::size_t start, std::size_t n, double* p) {
   const D64 d;
   const hn::Rebind<float, D64> half;
-  float logprob[kBlock];
-  for (std::size_t i = 0; i < n; i += kL) StoreN(hn::Sub(hn::Sub(LoadN(x + i, n - i), Set(stats.most)), Set(stats.log_sum)), logprob + i, n - i);
+  float logprob[kPickBlock];
+  const V most = Set(row.stats.most);
+  const V log_sum = Set(row.stats.log_sum);
+  for (std::size_t i = 0; i < n; i += kL) StoreN(hn::Sub(hn::Sub(LoadN(row.x + start + i, n - i), most), log_sum), logprob + i, n - i);
   std::fill(logprob + n, logprob + (n + 7) / 8 * 8, -1000.0F);
   for (std::size_t i = 0; i < n; i += kL64) hn::StoreU(Exp64(hn::PromoteTo(d, hn::LoadU(half, logprob + i))), d, p + i);
 }
 
-std::int32_t Pick(const float* x, std::size_t n, const LogitStats& stats, double draw) {
-  double p[kBlock + 8];
-  const std::size_t blocks = (n + kBlock - 1) / kBlock;
-  auto* before = static_cast<double*>(ThreadScratch(ScratchSlot::kState, (blocks + 1) * sizeof(double)));
-  double sum = 0;
-  std::size_t last = 0;  // block of the last token with a probability
-  for (std::size_t b = 0; b < blocks; ++b) {
-    before[b] = sum;
-    const std::size_t count = std::min(kBlock, n - b * kBlock);
-    Probabilities(x + b * kBlock, count, stats, p);
-    for (std::size_t i = 0; i < count; ++i) sum += p[i];
-    if (sum > before[b]) last = b;
-  }
-  before[blocks] = sum;
-  const double line = draw * sum;
-  std::size_t b = 0;
-  while (b < last && !(before[b + 1] > line)) ++b;
-  const std::size_t count = std::min(kBlock, n - b * kBlock);
-  Probabilities(x + b * kBlock, count, stats, p);
-  double running = before[b];
+// The first token of block b at which the running sum, `before` the block, exceeds the line; else its last possible one.
+std::int32_t PickInBlock(const PickRow& row, std::size_t b, std::size_t n, double before, double line) {
+  double p[kPickBlock];
+  const std::size_t count = std::min(kPickBlock, n - b * kPickBlock);
+  Probabilities(row, b * kPickBlock, count, p);
+  double running = before;
   std::size_t chosen = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (p[i] == 0) continue;
@@ -104,7 +94,46 @@ std::int32_t Pick(const float* x, std::size_t n, const LogitStats& stats, double
     chosen = i;
     if (running > line) break;
   }
-  return static_cast<std::int32_t>(b * kBlock + chosen);
+  return static_cast<std::int32_t>(b * kPickBlock + chosen);
+}
+
+bool HasProbability(const PickRow& row, std::size_t b, std::size_t n) {
+  double p[kPickBlock];
+  const std::size_t count = std::min(kPickBlock, n - b * kPickBlock);
+  Probabilities(row, b * kPickBlock, count, p);
+  return std::any_of(p, p + count, [](double x) { return x > 0; });
+}
+
+void Pick(PickRow* rows, std::size_t count, std::size_t n) {
+  const std::size_t blocks = (n + kPickBlock - 1) / kPickBlock;
+  auto* p = static_cast<double*>(ThreadScratch(ScratchSlot::kScores, kPickRows * kPickBlock * sizeof(double)));
+  // Sums before each block, of each row.
+  auto* before = static_cast<double*>(ThreadScratch(ScratchSlot::kState, kPickRows * (blocks + 1) * sizeof(double)));
+  std::fill_n(p, kPickRows * kPickBlock, 0.0);
+  double sum[kPickRows] = {};
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const std::size_t size = std::min(kPickBlock, n - b * kPickBlock);
+    for (std::size_t r = 0; r < count; ++r) {
+      before[b * kPickRows + r] = sum[r];
+      Probabilities(rows[r], b * kPickBlock, size, p + r * kPickBlock);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < kPickRows; ++r) sum[r] += p[r * kPickBlock + i];
+    }
+  }
+  for (std::size_t r = 0; r < count; ++r) {
+    before[blocks * kPickRows + r] = sum[r];
+    const double line = rows[r].draw * sum[r];
+    std::size_t b = 0;
+    while (b < blocks && !(before[(b + 1) * kPickRows + r] > line)) ++b;
+    // draw * total rounded up to the total: the last token that has a probability.
+    if (b == blocks) {
+      do --b;
+      while (b > 0 && !HasProbability(rows[r], b, n));
+    }
+    rows[r].token = PickInBlock(rows[r], b, n, before[b * kPickRows + r], line);
+  }
 }
 
 template <class T>

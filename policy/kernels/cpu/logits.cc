@@ -1,7 +1,7 @@
 #include "policy/kernels/cpu/logits.h"
 
 #include <algorithm>
-#include <vector>
+#include <array>
 
 #include "policy/kernels/cpu/gemm.h"
 #include "policy/kernels/cpu/logits_kernels.h"
@@ -33,6 +33,28 @@ void EachRow(const Cpu& cpu, std::size_t rows, const F& f) {
 
 float LogprobOf(float logit, const LogitStats& stats) { return (logit - stats.most) - stats.log_sum; }
 
+// Up to kPickRows rows of logits.
+void SampleSome(const LogitsKernels& kernels, const HeadOptions& options, const Rows<float>& logits, std::span<const SampleRequest> requests,
+                std::span<SampledToken> out) {
+  std::array<PickRow, kPickRows> picked;
+  std::array<std::size_t, kPickRows> row_of{};
+  std::size_t count = 0;
+  for (std::size_t r = 0; r < logits.count; ++r) {
+    const bool greedy = requests[r].temperature == 0;
+    const LogitStats stats = kernels.stats(logits[r], logits.width, greedy ? 1 : requests[r].temperature, options.round_bf16);
+    out[r] = {stats.likeliest, LogprobOf(logits[r][stats.likeliest], stats), stats.entropy};
+    if (greedy) continue;
+    picked[count] = {logits[r], stats, requests[r].draw, 0};
+    row_of[count++] = r;
+  }
+  if (count > 0) kernels.pick(picked.data(), count, logits.width);
+  for (std::size_t i = 0; i < count; ++i) {
+    SampledToken& token = out[row_of[i]];
+    token.token = picked[i].token;
+    token.logprob = LogprobOf(picked[i].x[picked[i].token], picked[i].stats);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -40,12 +62,11 @@ void SampleTokens(const Cpu& cpu, Rows<const T> hidden_TH, const PackedMatrix& h
                   std::span<SampledToken> out_T, const HeadOptions& options) {
   const LogitsKernels& kernels = LogitsKernelsFor(cpu.target());
   EachBlock(cpu, hidden_TH, head_VH, options, sizeof(float), [&](std::size_t start, const Rows<float>& logits) {
-    EachRow(cpu, logits.count, [&](std::size_t r) {
-      const SampleRequest& request = requests_T[start + r];
-      const bool greedy = request.temperature == 0;
-      const LogitStats stats = kernels.stats(logits[r], logits.width, greedy ? 1 : request.temperature, options.round_bf16);
-      const std::int32_t token = greedy ? stats.likeliest : kernels.pick(logits[r], logits.width, stats, request.draw);
-      out_T[start + r] = {token, LogprobOf(logits[r][token], stats), stats.entropy};
+    cpu.pool().ParallelFor(logits.count, 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t r = begin; r < end; r += kPickRows) {
+        const std::size_t some = std::min(kPickRows, end - r);
+        SampleSome(kernels, options, Rows<float>(logits[r], some, logits.width), requests_T.subspan(start + r, some), out_T.subspan(start + r, some));
+      }
     });
   });
 }

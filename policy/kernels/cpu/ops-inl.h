@@ -158,7 +158,9 @@ float Dot(const T* a, const T* b, std::size_t n) {
 
 template <class From, class To>
 void Convert(const From* x, std::size_t n, To* y) {
-  for (std::size_t i = 0; i < n; i += kL) StoreN(LoadN(x + i, n - i), y + i, n - i);
+  std::size_t i = 0;
+  for (; i + kL <= n; i += kL) StoreExact(Load(x + i), y + i);
+  for (; i < n; ++i) y[i] = FromFloat<To>(ToFloat(x[i]));
 }
 
 void Finish(const float* sums, const float* bias, std::size_t n, bool bf16, void* y) {
@@ -192,6 +194,21 @@ double SquareSum(const float* x, std::size_t n) {
   return ((chain[0] + chain[1]) + (chain[2] + chain[3])) + ((chain[4] + chain[5]) + (chain[6] + chain[7]));
 }
 
+template <class M>
+void AdamW(const AdamWFactors& f, const float* gradient, std::size_t n, float* master, M* first, M* second) {
+  for (std::size_t i = 0; i < n; i += kL) {
+    const std::size_t left = n - i;
+    const V g = hn::Mul(LoadN(gradient + i, left), Set(f.gradient_scale));
+    const V m = hn::Add(hn::Mul(Set(f.beta1), LoadN(first + i, left)), hn::Mul(Set(1.0F - f.beta1), g));
+    const V v = hn::Add(hn::Mul(Set(f.beta2), LoadN(second + i, left)), hn::Mul(hn::Mul(Set(1.0F - f.beta2), g), g));
+    StoreN(m, first + i, left);
+    StoreN(v, second + i, left);
+    const V size = hn::Add(hn::Sqrt(hn::Mul(v, Set(f.correct2))), Set(f.epsilon));
+    const V step = hn::Div(hn::Mul(Set(f.rate), hn::Mul(m, Set(f.correct1))), size);
+    StoreN(hn::Sub(hn::Mul(LoadN(master + i, left), Set(f.keep)), step), master + i, left);
+  }
+}
+
 template <class T>
 constexpr RowOps<T> RowTable() {
   return {RmsNorm<T>, AddRmsNorm<T>, RmsNormBackward<T>, RmsNormWeight<T>, Rotate<T>, SwiGlu<T>, SwiGluBackward<T>,
@@ -199,7 +216,7 @@ constexpr RowOps<T> RowTable() {
 }
 
 const OpsKernels& OpsTable() {
-  static constexpr OpsKernels kTable = {RowTable<Bf16>(), RowTable<float>(), Finish, SwiGluRowBf16, ExpRow, SigmoidRow, SquareSum};
+  static constexpr OpsKernels kTable = {RowTable<Bf16>(), RowTable<float>(), Finish, SwiGluRowBf16, ExpRow, SigmoidRow, SquareSum, AdamW<Bf16>, AdamW<float>};
   return kTable;
 }
 

@@ -32,6 +32,11 @@ struct RowOps {
   void (*from_fp32)(const float* x, std::size_t n, T* y);
 };
 
+/// AdamW of one tensor: adamw.h's step, with `keep` = 1 - rate * decay.
+struct AdamWFactors {
+  float beta1, beta2, epsilon, rate, keep, correct1, correct2, gradient_scale;
+};
+
 struct OpsKernels {
   RowOps<Bf16> bf16;
   RowOps<float> fp32;
@@ -44,6 +49,8 @@ struct OpsKernels {
   void (*sigmoid)(const float* x, std::size_t n, float* y);
   /// Sum of squares in float64 of a row of at most 2^14 numbers.
   double (*square_sum)(const float* x, std::size_t n);
+  void (*adamw_bf16)(const AdamWFactors& f, const float* gradient, std::size_t n, float* master, Bf16* first, Bf16* second);
+  void (*adamw_fp32)(const AdamWFactors& f, const float* gradient, std::size_t n, float* master, float* first, float* second);
 };
 const OpsKernels& OpsKernelsFor(KernelTarget target);
 

@@ -14,6 +14,9 @@ std::size_t PaddedK(std::size_t k, NumberKind kind) { return kind == NumberKind:
 std::size_t PlaceBf16(std::size_t lane, std::size_t k) { return (k / 2 * kPanel + lane) * 2 + k % 2; }
 std::size_t PlaceFp32(std::size_t lane, std::size_t k) { return k * kPanel + lane; }
 
+Bf16 Rounded(float x) { return ToBf16(x); }
+Bf16 Rounded(Bf16 x) { return x; }
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(std::size_t n, std::size_t k, NumberKind kind)
@@ -28,7 +31,7 @@ void PackedMatrix::PackRows(std::size_t first, const Rows<const T>& rows) {
     std::byte* panel = memory_.data() + row / kPanel * panel_bytes();
     if (kind_ == NumberKind::kBf16) {
       auto* to = reinterpret_cast<Bf16*>(panel);
-      for (std::size_t k = 0; k < k_; ++k) to[PlaceBf16(lane, k)] = ToBf16(ToFloat(from[k]));
+      for (std::size_t k = 0; k < k_; ++k) to[PlaceBf16(lane, k)] = Rounded(from[k]);
     } else {
       auto* to = reinterpret_cast<float*>(panel);
       for (std::size_t k = 0; k < k_; ++k) to[PlaceFp32(lane, k)] = ToFloat(from[k]);
@@ -55,6 +58,26 @@ void PackedMatrix::UnpackRows(std::size_t first, const Rows<T>& rows) const {
 
 void PackedMatrix::Pack(std::size_t first, Rows<const float> rows) { PackRows(first, rows); }
 void PackedMatrix::Pack(std::size_t first, Rows<const Bf16> rows) { PackRows(first, rows); }
+template <class T>
+void PackedMatrix::PackEachColumn(std::size_t first, const Rows<const T>& rows) {
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    const T* from = rows[i];
+    for (std::size_t n0 = 0; n0 < n_; n0 += kPanel) {
+      std::byte* panel = memory_.data() + n0 / kPanel * panel_bytes();
+      const std::size_t lanes = std::min(kPanel, n_ - n0);
+      if (kind_ == NumberKind::kBf16) {
+        auto* to = reinterpret_cast<Bf16*>(panel) + PlaceBf16(0, first + i);
+        for (std::size_t lane = 0; lane < lanes; ++lane) to[2 * lane] = Rounded(from[n0 + lane]);
+      } else {
+        auto* to = reinterpret_cast<float*>(panel) + PlaceFp32(0, first + i);
+        for (std::size_t lane = 0; lane < lanes; ++lane) to[lane] = ToFloat(from[n0 + lane]);
+      }
+    }
+  }
+}
+void PackedMatrix::PackColumns(std::size_t first, Rows<const float> rows) { PackEachColumn(first, rows); }
+void PackedMatrix::PackColumns(std::size_t first, Rows<const Bf16> rows) { PackEachColumn(first, rows); }
+
 void PackedMatrix::Unpack(std::size_t first, Rows<float> rows) const { UnpackRows(first, rows); }
 void PackedMatrix::Unpack(std::size_t first, Rows<Bf16> rows) const { UnpackRows(first, rows); }
 

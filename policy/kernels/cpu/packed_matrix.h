@@ -42,12 +42,18 @@ class PackedMatrix {
   void Unpack(std::size_t first, Rows<float> rows) const;
   void Unpack(std::size_t first, Rows<Bf16> rows) const;
 
+  /// Overwrites columns [first, first + rows.count): column i takes the numbers of row i of `rows` [.., N].
+  void PackColumns(std::size_t first, Rows<const float> rows);
+  void PackColumns(std::size_t first, Rows<const Bf16> rows);
+
   /// Overwrites this [K, N] with the transpose of `source` [N, K] of the same kind: what dX = dY W reads.
   void PackTransposed(const PackedMatrix& source);
 
  private:
   template <class T>
   void PackRows(std::size_t first, const Rows<const T>& rows);
+  template <class T>
+  void PackEachColumn(std::size_t first, const Rows<const T>& rows);
   template <class T>
   void UnpackRows(std::size_t first, const Rows<T>& rows) const;
 

@@ -27,15 +27,27 @@ HWY_INLINE hn::Vec<DU> RoundedBits(V v) {
   const auto nan = hn::Or(hn::ShiftRight<16>(bits), hn::Set(du, 0x40U));
   return hn::IfThenElse(hn::RebindMask(du, hn::Ne(v, v)), nan, rounded);
 }
-HWY_INLINE void Store(V v, Bf16* p) {
+// Denormals are kept: for weights, where every target must round alike.
+HWY_INLINE void StoreExact(V v, Bf16* p) {
   const auto bits = hn::BitCast(DI(), RoundedBits(v));
   hn::StoreU(hn::DemoteTo(DH(), bits), DH(), reinterpret_cast<std::uint16_t*>(p));
 }
-// v as T would hold it.
+HWY_INLINE void StoreExact(V v, float* p) { hn::StoreU(v, D(), p); }
+#if AHA_DP
+// The CPU's own rounding takes denormals for zero.
+HWY_INLINE void Store(V v, Bf16* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v.raw)); }
+#else
+HWY_INLINE void Store(V v, Bf16* p) { StoreExact(v, p); }
+#endif
+// v as T would hold it after Store.
 template <class T>
 HWY_INLINE V Rounded(V v) {
   if constexpr (std::is_same_v<T, Bf16>) {
+#if AHA_DP
+    return V{_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v.raw)), 16))};
+#else
     return hn::BitCast(D(), hn::ShiftLeft<16>(RoundedBits(v)));
+#endif
   } else {
     return v;
   }

@@ -40,7 +40,13 @@ struct Matrix {
   Rows<T> rows(std::size_t first, std::size_t some) { return {numbers.data() + first * width, some, width}; }
   T* operator[](std::size_t row) { return numbers.data() + row * width; }
   const T* operator[](std::size_t row) const { return numbers.data() + row * width; }
-  [[nodiscard]] double at(std::size_t row, std::size_t column) const { return double{ToFloat(numbers[row * width + column])}; }
+  [[nodiscard]] double at(std::size_t row, std::size_t column) const {
+    if constexpr (std::is_same_v<T, double>) {
+      return numbers[row * width + column];
+    } else {
+      return double{ToFloat(numbers[row * width + column])};
+    }
+  }
 };
 
 template <class T>
