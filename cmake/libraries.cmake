@@ -14,6 +14,7 @@ if(PkgConfig_FOUND)
   pkg_check_modules(ZMQ ${AHA_FIND} IMPORTED_TARGET libzmq)
   pkg_check_modules(RE2 ${AHA_FIND} IMPORTED_TARGET re2)
   pkg_check_modules(PCRE2 ${AHA_FIND} IMPORTED_TARGET libpcre2-8)
+  pkg_check_modules(HWY ${AHA_FIND} IMPORTED_TARGET libhwy)
 endif()
 
 # LibTorch: libtorch_cpu and libc10 alone. find_package(Torch) would drag the CUDA libraries in.

@@ -11,6 +11,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(AHA_BUILD_TESTS "Build the tests" ON)
+option(AHA_BUILD_BENCH "Build the benchmarks (needs Google Benchmark)" OFF)
 set(AHA_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 
 find_program(AHA_MOLD mold)
