@@ -1,0 +1,44 @@
+#pragma once
+/// Gradients of all parameters: one flat fp32 array, row-major, in the order of Weights::tensors().
+///
+/// Every number adds its tokens one by one, in the order in which micro-batches come; so their size
+/// changes no bit. What several parts of the policy share (embedding and head) adds each part's
+/// tokens apart; `Finish` puts them together.
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "policy/kernels/cpu/cpu.h"
+#include "policy/kernels/cpu/numbers.h"
+#include "policy/model/weights.h"
+
+namespace aha::policy {
+
+/// Users of the vocabulary's two tables (one, when tied).
+enum class TableUse : std::uint8_t { kEmbedding, kHead, kMtpEmbedding, kMtpHead };
+
+class Gradients {
+ public:
+  /// Zero. `weights` is borrowed for its list of tensors.
+  explicit Gradients(const Weights& weights);
+
+  /// Where a tensor's gradient is added up.
+  [[nodiscard]] cpu::Rows<float> of(std::size_t tensor);
+  /// [V, H] of one user of a table.
+  [[nodiscard]] cpu::Rows<float> table(TableUse use);
+
+  /// Adds what was kept apart; call once all micro-batches are in, before reading.
+  void Finish(const cpu::Cpu& cpu);
+  [[nodiscard]] std::span<const float> flat() const { return {data(), count_}; }
+  void Clear(const cpu::Cpu& cpu);
+
+ private:
+  [[nodiscard]] const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
+  const Weights& weights_;
+  std::size_t count_;
+  cpu::Buffer memory_;
+  std::array<cpu::Buffer, 4> apart_;  // by TableUse; made when first asked for
+};
+
+}  // namespace aha::policy
