@@ -25,6 +25,10 @@ class Gradients {
 
   /// Where a tensor's gradient is added up.
   [[nodiscard]] cpu::Rows<float> of(std::size_t tensor);
+  /// The same by place; `layer` as in TensorSpec. A bias that there is not is null.
+  [[nodiscard]] cpu::Rows<float> weight(std::int64_t layer, Part part);
+  [[nodiscard]] float* bias(std::int64_t layer, Part part);
+  [[nodiscard]] cpu::Rows<float> expert(std::int64_t layer, std::size_t expert, Part part);
   /// [V, H] of one user of a table.
   [[nodiscard]] cpu::Rows<float> table(TableUse use);
 
@@ -34,10 +38,22 @@ class Gradients {
   void Clear(const cpu::Cpu& cpu);
 
  private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  static constexpr std::size_t kParts = static_cast<std::size_t>(Part::kMtpFinalNorm) + 1;
+  // Tensors by part; those of a block, or (the first) of no layer.
+  struct Layer {
+    Layer() {
+      weight.fill(kNone);
+      bias.fill(kNone);
+    }
+    std::array<std::size_t, kParts> weight, bias;
+    std::vector<std::size_t> expert_gate;
+  };
   [[nodiscard]] const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
   const Weights& weights_;
   std::size_t count_;
   cpu::Buffer memory_;
+  std::vector<Layer> layers_;
   std::array<cpu::Buffer, 4> apart_;  // by TableUse; made when first asked for
 };
 

@@ -1,0 +1,44 @@
+#include "policy/model/kv_pool.h"
+
+#include <cstring>
+
+namespace aha::policy {
+namespace {
+
+std::size_t LayersOf(const PolicyConfig& config) {
+  return static_cast<std::size_t>(config.num_hidden_layers + config.num_nextn_predict_layers);
+}
+
+}  // namespace
+
+cpu::KvShape KvShapeOf(const PolicyConfig& config, std::size_t page_tokens) {
+  cpu::KvShape shape;
+  shape.kind = config.dtype == NumberType::kBf16 ? cpu::NumberKind::kBf16 : cpu::NumberKind::kFp32;
+  shape.page_tokens = page_tokens;
+  shape.latent = config.attention == AttentionKind::kLatent;
+  if (shape.latent) {
+    shape.key_width = static_cast<std::size_t>(config.kv_lora_rank + config.qk_rope_head_dim);
+    shape.value_width = static_cast<std::size_t>(config.kv_lora_rank);
+  } else {
+    shape.heads = static_cast<std::size_t>(config.num_key_value_heads);
+    shape.key_width = shape.value_width = static_cast<std::size_t>(config.head_dim);
+  }
+  return shape;
+}
+
+KvPool::KvPool(const PolicyConfig& config, std::size_t pages, std::size_t page_tokens)
+    : shape_(KvShapeOf(config, page_tokens)),
+      layers_(LayersOf(config)),
+      pages_(pages),
+      page_bytes_(layers_ * shape_.page_bytes()),
+      memory_(pages * page_bytes_) {}
+
+void KvPool::CopyPage(std::size_t from, std::size_t to) {
+  std::memcpy(memory_.data() + to * page_bytes_, memory_.data() + from * page_bytes_, page_bytes_);
+}
+
+std::size_t KvPool::PageBytes(const PolicyConfig& config, std::size_t page_tokens) {
+  return LayersOf(config) * KvShapeOf(config, page_tokens).page_bytes();
+}
+
+}  // namespace aha::policy

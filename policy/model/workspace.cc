@@ -1,0 +1,36 @@
+#include "policy/model/workspace.h"
+
+#include <algorithm>
+
+namespace aha::policy {
+
+void* Workspace::TakeBytes(std::size_t bytes) {
+  const std::size_t size = (bytes + 63) / 64 * 64;
+  while (at_.block < blocks_.size() && at_.used + size > blocks_[at_.block].size()) {
+    ++at_.block;
+    at_.used = 0;
+  }
+  if (at_.block == blocks_.size()) {
+    constexpr std::size_t kSmallest = std::size_t{1} << 16;
+    blocks_.emplace_back(std::max({size, kSmallest, bytes()}));
+  }
+  std::byte* place = blocks_[at_.block].data() + at_.used;
+  at_.used += size;
+  return place;
+}
+
+void Workspace::Reset() {
+  at_ = {};
+  if (blocks_.size() <= 1) return;
+  const std::size_t all = bytes();
+  blocks_.clear();
+  blocks_.emplace_back(all);
+}
+
+std::size_t Workspace::bytes() const {
+  std::size_t bytes = 0;
+  for (const cpu::Buffer& block : blocks_) bytes += block.size();
+  return bytes;
+}
+
+}  // namespace aha::policy
