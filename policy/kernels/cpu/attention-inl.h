@@ -12,11 +12,12 @@ using Number = std::conditional_t<way == Way::kPairs, Bf16, float>;
 // Sums of `rows` x `vectors` vectors: to = [scaled or zero] + x w, with w's vectors side by side.
 struct TileCall {
   Source x;
-  const std::byte* const* w;  // a block of steps each: pages
-  const std::size_t* steps;   // of each block
+  const std::byte* const* w;        // a block of steps each, its vectors side by side; or
+  const std::byte* const* vectors;  // one block, each vector where this says
+  const std::size_t* steps;         // of each block
   std::size_t blocks;
-  std::size_t step_bytes, x_step_bytes;  // x's numbers of one block are x_block_bytes after those of the last
-  std::size_t x_block_bytes;
+  std::size_t step_bytes;
+  std::size_t x_block_bytes;  // between x's numbers of one block and of the next
   float* to;
   std::size_t stride;
   bool load;
@@ -41,7 +42,7 @@ void SumTile(const TileCall& call) {
   }
   for (std::size_t b = 0; b < call.blocks; ++b) {
     const std::byte* from[NV];
-    for (int v = 0; v < NV; ++v) from[v] = call.w[b] + v * (kL * 4);
+    for (int v = 0; v < NV; ++v) from[v] = call.vectors != nullptr ? call.vectors[v] : call.w[b] + v * (kL * 4);
     const Source x = {call.x.data + b * call.x_block_bytes, call.x.bytes};
     Accumulate<way, MR, NV>(x, from, call.steps[b], call.step_bytes, tile);
   }
@@ -57,28 +58,34 @@ constexpr auto SumTiles(std::index_sequence<I...>) {
   return std::array<void (*)(const TileCall&), sizeof...(I)>{SumTile<way, static_cast<int>(I) + 1, NV>...};
 }
 
-// The same for any number of rows and vectors; `w` holds the blocks' first vectors. Few rows take four vectors at a
-// time, to hide the latency of sums.
+// The same for any number of rows and vectors. Few rows take more vectors at a time, to hide the latency of sums.
 template <Way way>
-void SumRows(TileCall call, std::size_t rows, std::size_t vectors, const std::byte* const* w) {
-  constexpr std::size_t kFewRows = kL == 16 ? 4 : 1;
-  static constexpr auto kSingle = SumTiles<way, 1>(std::make_index_sequence<kMostRows>());
-  static constexpr auto kDouble = SumTiles<way, 2>(std::make_index_sequence<kMostRows>());
-  static constexpr auto kQuadruple = SumTiles<way, 4>(std::make_index_sequence<kFewRows>());
+void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
+  constexpr bool kWide = kL == 16;
+  constexpr std::size_t kFew = kWide ? 3 : 1, kSome = kWide ? 6 : 1;
+  static constexpr auto kOne = SumTiles<way, 1>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kTwo = SumTiles<way, 2>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kFour = SumTiles<way, 4>(std::make_index_sequence<kSome>());
+  static constexpr auto kEight = SumTiles<way, kWide ? 8 : 4>(std::make_index_sequence<kFew>());
   const std::size_t tiles = (rows + kMostRows - 1) / kMostRows;
   const TileCall whole = call;
   std::array<const std::byte*, kAttentionBlock / 16> from;
   for (std::size_t v = 0; v < vectors;) {
-    const std::size_t step = rows <= kFewRows && v + 4 <= vectors ? 4 : v + 2 <= vectors ? 2 : 1;
-    for (std::size_t b = 0; b < call.blocks; ++b) from[b] = w[b] + v * (kL * 4);
-    call.w = from.data();
+    const std::size_t left = vectors - v;
+    const std::size_t step = kWide && rows <= kFew && left >= 8 ? 8 : rows <= kSome && left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if (whole.vectors != nullptr) {
+      call.vectors = whole.vectors + v;
+    } else {
+      for (std::size_t b = 0; b < call.blocks; ++b) from[b] = whole.w[b] + v * (kL * 4);
+      call.w = from.data();
+    }
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t first = rows * t / tiles;
-      const std::size_t count = rows * (t + 1) / tiles - first;
+      const std::size_t m = rows * (t + 1) / tiles - first - 1;
       call.x.data = whole.x.data + first * whole.x.bytes;
       call.to = whole.to + first * whole.stride + v * kL;
       call.factor = whole.factor == nullptr ? nullptr : whole.factor + first;
-      (step == 4 ? kQuadruple[count - 1] : step == 2 ? kDouble[count - 1] : kSingle[count - 1])(call);
+      (step == 8 ? kEight[m] : step == 4 ? kFour[m] : step == 2 ? kTwo[m] : kOne[m])(call);
     }
     v += step;
   }
@@ -161,27 +168,53 @@ class Attend {
     return keys;
   }
 
-  void Scores(std::size_t block, std::size_t longest) {
-    const std::size_t tokens = s_.page_tokens;
-    for (std::size_t start = block; start < std::min(block + kAttentionBlock, longest); start += tokens) {
+  // Calls f(first row, end row, first position, end position) for runs, over as many pages as have the same ones (one at
+  // most if `single`).
+  template <class F>
+  void EachRun(std::size_t block, std::size_t longest, bool single, const F& f) {
+    const std::size_t block_end = std::min(block + kAttentionBlock, longest);
+    for (std::size_t start = block; start < block_end;) {
+      std::size_t group_end = start + s_.page_tokens;
+      while (!single && group_end < block_end && SameRuns(start, group_end)) group_end += s_.page_tokens;
       for (std::size_t r = 0; r < c_.count;) {
         const std::size_t end = RunEnd(r, start);
-        if (end > r) {
-          const std::byte* page = PageOf(r, start);
-          if (s_.latent) page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
-          TileCall call{};
-          const std::size_t steps = wide_key_ / kStepKeys;
-          call.x = {reinterpret_cast<const std::byte*>(q_ + r * wide_key_), wide_key_ * sizeof(X)};
-          call.steps = &steps;
-          call.blocks = 1;
-          call.step_bytes = tokens * 4;
-          call.to = scores_ + r * kAttentionBlock + (start - block);
-          call.stride = kAttentionBlock;
-          SumRows<way>(call, end - r, tokens / kL, &page);
-        }
+        if (end > r) f(r, end, start, group_end);
         r = Next(r, end);
       }
+      start = group_end;
     }
+  }
+
+  void Scores(std::size_t block, std::size_t longest) {
+    const std::size_t tokens = s_.page_tokens;
+    EachRun(block, longest, s_.latent, [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end) HWY_ATTR {
+      const std::size_t keys = std::min(group_end, MostKeys(r, end));
+      std::array<const std::byte*, kAttentionBlock / kL> vectors;
+      std::size_t count = 0;
+      for (std::size_t at = start; at < keys; at += tokens) {
+        const std::byte* page = PageOf(r, at);
+        if (s_.latent) page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
+        else Want(page);
+        for (std::size_t v = 0; v < tokens / kL; ++v) vectors[count++] = page + v * (kL * 4);
+      }
+      TileCall call{};
+      const std::size_t steps = wide_key_ / kStepKeys;
+      call.x = {reinterpret_cast<const std::byte*>(q_ + r * wide_key_), wide_key_ * sizeof(X)};
+      call.vectors = vectors.data();
+      call.steps = &steps;
+      call.blocks = 1;
+      call.step_bytes = tokens * 4;
+      call.to = scores_ + r * kAttentionBlock + (start - block);
+      call.stride = kAttentionBlock;
+      SumRows<way>(call, end - r, count);
+    });
+  }
+
+  // Asks memory for a head's keys and values.
+  void Want([[maybe_unused]] const std::byte* page) const {
+#if HWY_TARGET == HWY_AVX3
+    for (std::size_t i = 0; i < s_.head_bytes(); i += 64) _mm_prefetch(reinterpret_cast<const char*>(page + i), _MM_HINT_T0);
+#endif
   }
 
   // Online softmax of one row over one block: weights_, and factor_ for what was mixed before.
@@ -202,7 +235,7 @@ class Attend {
     X* weights = weights_ + r * kAttentionBlock;
     V sum = Zeros();
     for (std::size_t i = 0; i < keys; i += kL) {
-      const V weight = Exp(hn::Sub(Load(scores + i), Set(most_[r])));
+      const V weight = ExpLow(hn::Sub(Load(scores + i), Set(most_[r])));
       sum = hn::Add(sum, weight);
       Store(Rounded<T>(weight), weights + i);
     }
@@ -212,18 +245,9 @@ class Attend {
   }
 
   void Mix(std::size_t block, std::size_t longest) {
-    const std::size_t tokens = s_.page_tokens;
-    const std::size_t block_end = std::min(block + kAttentionBlock, longest);
-    for (std::size_t start = block; start < block_end;) {
-      std::size_t group_end = start + tokens;
-      while (group_end < block_end && SameRuns(start, group_end)) group_end += tokens;
-      for (std::size_t r = 0; r < c_.count;) {
-        const std::size_t end = RunEnd(r, start);
-        if (end > r) MixRun(r, end, block, start, group_end);
-        r = Next(r, end);
-      }
-      start = group_end;
-    }
+    EachRun(block, longest, false, [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end) HWY_ATTR {
+      MixRun(r, end, block, start, group_end);
+    });
   }
 
   void MixRun(std::size_t r, std::size_t end, std::size_t block, std::size_t start, std::size_t group_end) {
@@ -251,7 +275,8 @@ class Attend {
     call.stride = wide_value_;
     call.load = true;
     call.factor = start == block ? factor_.data() + r : nullptr;
-    SumRows<way>(call, end - r, wide_value_ / kL, pages.data());
+    call.w = pages.data();
+    SumRows<way>(call, end - r, wide_value_ / kL);
   }
 
   void Finish(std::size_t r) const {

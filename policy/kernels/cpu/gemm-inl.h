@@ -15,7 +15,7 @@ std::size_t Steps(const PackedMatrix& w) {
 
 // A tile of MR rows and NV vectors of columns, the first of them vector `v0` of W.
 template <Way way, class Out, int MR, int NV>
-void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0) {
+void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, [[maybe_unused]] const Ahead& ahead) {
   const PackedMatrix& w = *call.w;
   const std::byte* from[NV];
   for (int v = 0; v < NV; ++v) from[v] = w.panel((v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
@@ -38,8 +38,8 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
     }
   }
   constexpr bool kMayAsk = way == Way::kPairs && MR > 4 && NV == 2;
-  if (kMayAsk && x.first && v0 / kVectors + 1 < call.panel_end) {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile, w.panel_bytes());
+  if (kMayAsk && ahead.step != 0) {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile, ahead);
   } else {
     Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile);
   }
@@ -60,7 +60,7 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
 
 // silu(gate) * up of MR rows and NV vectors of columns, rounding where separate operators would.
 template <Way way, class Out, int MR, int NV>
-void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0) {
+void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, const Ahead&) {
   const PackedMatrix& w = *call.w;
   const std::byte* from[2 * NV];
   for (int v = 0; v < NV; ++v) {
@@ -116,7 +116,7 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
   }
 }
 
-using TileFunction = void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0);
+using TileFunction = void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0, const Ahead&);
 
 // A tile function and its width, for each number of rows; few rows take more columns, to hide the latency of sums.
 struct TileChoice {
@@ -143,6 +143,14 @@ constexpr std::array<TileChoice, sizeof...(I)> Choices(std::index_sequence<I...>
   return {Choice<way, Out, swiglu, static_cast<int>(I) + 1>()...};
 }
 
+// The part of the next panel that tile t of `tiles` asks for: each of the first four a share of it.
+HWY_INLINE Ahead NextPanel(const GemmCall& call, std::size_t v, std::size_t tiles, std::size_t t) {
+  const std::size_t next = v / kVectors + 1;
+  const std::size_t shares = tiles >= 4 ? 4 : tiles >= 2 ? 2 : 1;
+  if (next >= call.panel_end || t >= shares) return {};
+  return {call.w->panel(next) + call.w->panel_bytes() / shares * t, kPanel * 4 / shares};
+}
+
 template <Way way, class Out, bool swiglu>
 void Gemm(const GemmCall& call) {
   static constexpr auto kChoices = Choices<way, Out, swiglu>(std::make_index_sequence<kMostRows>());
@@ -160,12 +168,13 @@ void Gemm(const GemmCall& call) {
       for (std::size_t t = 0; t < tiles; ++t) {
         const std::size_t first = rows * t / tiles;
         const TileChoice& choice = kChoices[rows * (t + 1) / tiles - first - 1];
-        const Source tile = {x.data + first * x.bytes, x.bytes, t == 0};
+        const Source tile = {x.data + first * x.bytes, x.bytes};
+        const Ahead ahead = NextPanel(call, v, tiles, t);
         if (wide && choice.vectors == tallest.vectors) {
-          choice.wide(call, tile, start + first, v);
+          choice.wide(call, tile, start + first, v, ahead);
         } else {
           const std::size_t narrow = swiglu && (kL < 16 || choice.vectors == 1) ? 1 : 2;
-          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow) choice.narrow(call, tile, start + first, u);
+          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow) choice.narrow(call, tile, start + first, u, ahead);
         }
       }
       v += wide ? tallest.vectors : swiglu && (kL < 16 || tallest.vectors == 1) ? 1 : 2;

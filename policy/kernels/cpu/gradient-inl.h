@@ -207,7 +207,7 @@ class AttentionGradient {
     const float lse = c_.lse[position * c_.lse_stride + r % c_.group];
     const std::size_t seen = position < start ? 0 : std::min(kKeyBlock, position + 1 - start);
     for (std::size_t j = 0; j < seen; j += kL) {
-      V weight = Exp(hn::Sub(hn::Mul(Load(scores + j), Set(c_.scale)), Set(lse)));
+      V weight = ExpLow(hn::Sub(hn::Mul(Load(scores + j), Set(c_.scale)), Set(lse)));
       V slope = hn::Mul(hn::Mul(weight, hn::Sub(Load(slopes + j), Set(inner_[r]))), Set(c_.scale));
       if (seen - j < kL) {
         const auto there = hn::FirstN(D(), seen - j);

@@ -28,7 +28,7 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
     for (std::size_t i = start; i < end; i += kL) {
       const std::size_t left = end - i;
       const V d = hn::Sub(LoadN(x + i, left), Set(stats.most));
-      V e = Exp(d);
+      V e = ExpLow(d);
       if (left < kL) e = hn::IfThenElseZero(hn::FirstN(D(), left), e);
       part = hn::Add(part, e);
       // A logit of minus infinity has no weight: 0 * inf would be NaN.
@@ -67,7 +67,7 @@ HWY_INLINE V64 Exp64(V64 x) {
   return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -708.0)), hn::Mul(p, scale));
 }
 
-constexpr std::size_t kPickBlock = 512;  // probabilities of eight rows stay in the nearest cache
+constexpr std::size_t kPickBlock = 128;  // a draw looks into one block again
 
 // Probabilities of logits [start, start + n) in float64; zeros up to the next multiple of 8.
 HWY_INLINE void Probabilities(const PickRow& row, std::size_t start, std::size_t n, double* p) {

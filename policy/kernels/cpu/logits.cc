@@ -14,11 +14,13 @@ namespace {
 template <class T, class F>
 void EachBlock(const Cpu& cpu, const Rows<const T>& hidden, const PackedMatrix& head, const HeadOptions& options, std::size_t bytes_a_logit, const F& f) {
   const std::size_t row_bytes = head.n() * bytes_a_logit;
+  // Rows a power of two apart would fight for the same lines of the cache.
+  const std::size_t stride = (head.n() + 15) / 16 * 16 + 16;
   const std::size_t block = std::clamp<std::size_t>(options.block_bytes / row_bytes, 1, std::max<std::size_t>(1, hidden.count));
-  Buffer memory(std::min(block, hidden.count) * head.n() * sizeof(float));
+  Buffer memory(std::min(block, hidden.count) * stride * sizeof(float));
   for (std::size_t start = 0; start < hidden.count; start += block) {
     const std::size_t rows = std::min(block, hidden.count - start);
-    const Rows<float> logits(reinterpret_cast<float*>(memory.data()), rows, head.n());
+    const Rows<float> logits(reinterpret_cast<float*>(memory.data()), rows, head.n(), stride);
     Gemm(cpu, Rows<const T>(hidden[start], rows, hidden.width, hidden.stride), head, logits);
     f(start, logits);
   }
@@ -65,7 +67,7 @@ void SampleTokens(const Cpu& cpu, Rows<const T> hidden_TH, const PackedMatrix& h
     cpu.pool().ParallelFor(logits.count, 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t r = begin; r < end; r += kPickRows) {
         const std::size_t some = std::min(kPickRows, end - r);
-        SampleSome(kernels, options, Rows<float>(logits[r], some, logits.width), requests_T.subspan(start + r, some), out_T.subspan(start + r, some));
+        SampleSome(kernels, options, Rows<float>(logits[r], some, logits.width, logits.stride), requests_T.subspan(start + r, some), out_T.subspan(start + r, some));
       }
     });
   });

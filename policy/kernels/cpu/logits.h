@@ -17,7 +17,7 @@ struct HeadOptions {
   /// Logits rounded to bf16, as a bf16 head followed by a cast gives them; else fp32 sums as they are.
   bool round_bf16 = false;
   /// Logits are held for as many rows as this holds, one at least.
-  std::size_t block_bytes = std::size_t{16} << 20;
+  std::size_t block_bytes = std::size_t{32} << 20;
 };
 
 struct SampleRequest {

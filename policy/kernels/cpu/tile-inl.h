@@ -18,7 +18,12 @@ HWY_INLINE V DotPairs(V sum, __m512i a, __m512i b) { return V{_mm512_dpbf16_ps(s
 struct Source {
   const std::byte* data;
   std::size_t bytes;
-  bool first = false;  // of those that read a panel: asks memory for the next one
+};
+
+// What a tile asks memory for while it works: `step` bytes a step, 0 for nothing.
+struct Ahead {
+  const std::byte* data = nullptr;
+  std::size_t step = 0;
 };
 
 template <int MR, int NV>
@@ -26,11 +31,10 @@ struct Tile {
   V sum[MR][NV];
 };
 
-// `ahead`, if not zero: how far ahead of what is read to ask memory for more.
 // Adds `steps` of k: row m of x times vector v of W, whose steps are `step_bytes` apart. One chain of sums each.
 template <Way way, int MR, int NV>
 HWY_INLINE void Accumulate(const Source& x, const std::byte* const (&w)[NV], std::size_t steps, std::size_t step_bytes,
-                           Tile<MR, NV>& tile, [[maybe_unused]] std::size_t ahead = 0) {
+                           Tile<MR, NV>& tile, [[maybe_unused]] Ahead ahead = {}) {
   std::size_t at = 0;
   for (std::size_t s = 0; s < steps; ++s, at += step_bytes) {
     if constexpr (way == Way::kFp32) {
@@ -63,9 +67,11 @@ HWY_INLINE void Accumulate(const Source& x, const std::byte* const (&w)[NV], std
 #if AHA_DP
       __m512i b[NV];
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) {
-        b[v] = _mm512_loadu_si512(w[v] + at);
-        if (ahead != 0) _mm_prefetch(reinterpret_cast<const char*>(w[v] + at + ahead), _MM_HINT_T1);
+      for (int v = 0; v < NV; ++v) b[v] = _mm512_loadu_si512(w[v] + at);
+      if (ahead.step != 0) {
+        const auto* wanted = reinterpret_cast<const char*>(ahead.data + s * ahead.step);
+        _mm_prefetch(wanted, _MM_HINT_T1);
+        if (ahead.step == 128) _mm_prefetch(wanted + 64, _MM_HINT_T1);
       }
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
