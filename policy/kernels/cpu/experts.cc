@@ -4,6 +4,7 @@
 
 #include "policy/kernels/cpu/gemm_kernels.h"
 #include "policy/kernels/cpu/ops_kernels.h"
+#include "policy/kernels/cpu/weight_gradient.h"
 
 namespace aha::policy::cpu {
 namespace {
@@ -128,6 +129,16 @@ void RunExperts(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x_TH, cons
 }
 
 template <class T>
+void GroupedWeightGradient(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> dy, Rows<const T> x, std::span<const Rows<float>> dw_E) {
+  for (std::size_t e = 0; e < dw_E.size(); ++e) {
+    const std::size_t first = plan.start_E1[e];
+    const std::size_t rows = plan.start_E1[e + 1] - first;
+    if (rows == 0) continue;
+    WeightGradient(cpu, Rows<const T>(dy[first], rows, dy.width, dy.stride), Rows<const T>(x[first], rows, x.width, x.stride), dw_E[e]);
+  }
+}
+
+template <class T>
 void CombineBackward(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_SH, const float* weights_TK, Rows<const T> dy_TH, Rows<T> dsent_SH,
                      float* dweights_TK) {
   const RowOps<T>& ops = OpsOf<T>(cpu);
@@ -146,6 +157,7 @@ void CombineBackward(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_
   template void GroupedGateUpSwiGlu<T>(const Cpu&, const ExpertPlan&, Rows<const T>, std::span<const PackedGateUp* const>, Rows<T>);    \
   template void RunExperts<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, std::span<const PackedGateUp* const>,         \
                               std::span<const PackedMatrix* const>, Rows<T>);                                                           \
+  template void GroupedWeightGradient<T>(const Cpu&, const ExpertPlan&, Rows<const T>, Rows<const T>, std::span<const Rows<float>>);      \
   template void CombineBackward<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, Rows<const T>, Rows<T>, float*);
 AHA_FOR(Bf16)
 AHA_FOR(float)

@@ -41,6 +41,10 @@ template <class T>
 void RunExperts(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x_TH, const float* weights_TK, std::span<const PackedGateUp* const> gate_up_E,
                 std::span<const PackedMatrix* const> down_E, Rows<T> y_TH);
 
+/// dW_e += dy^T x over the sent rows of each expert, in order of tokens; as WeightGradient.
+template <class T>
+void GroupedWeightGradient(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> dy, Rows<const T> x, std::span<const Rows<float>> dw_E);
+
 /// Combine's gradient: dsent = T(weight * dy of its token), dweights = dy . sent.
 template <class T>
 void CombineBackward(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_SH, const float* weights_TK, Rows<const T> dy_TH, Rows<T> dsent_SH,

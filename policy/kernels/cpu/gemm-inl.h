@@ -9,16 +9,21 @@ constexpr std::size_t kVectors = kPanel / kL;              // vectors across a p
 constexpr std::size_t kRowBlockBytes = std::size_t{1} << 18;  // rows of x that stay in the second-level cache
 
 template <Way way>
-std::size_t Steps(const PackedMatrix& w) {
-  return way == Way::kFp32 ? w.k() : (w.k() + 1) / 2;
+HWY_INLINE std::size_t Steps(const GemmCall& call) {
+  const std::size_t k = call.k_end - call.k_begin;
+  return way == Way::kFp32 ? k : (k + 1) / 2;
+}
+// A panel from the call's first k on.
+template <Way way>
+HWY_INLINE const std::byte* PanelOf(const GemmCall& call, std::size_t panel) {
+  return call.w->panel(panel) + call.k_begin * kPanel * (way == Way::kFp32 ? 4 : 2);
 }
 
 // A tile of MR rows and NV vectors of columns, the first of them vector `v0` of W.
 template <Way way, class Out, int MR, int NV>
 void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, [[maybe_unused]] const Ahead& ahead) {
-  const PackedMatrix& w = *call.w;
   const std::byte* from[NV];
-  for (int v = 0; v < NV; ++v) from[v] = w.panel((v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
+  for (int v = 0; v < NV; ++v) from[v] = PanelOf<way>(call, (v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
   const std::size_t column = v0 * kL;
   const auto left = [&](int v) { return call.n > column + v * kL ? call.n - column - v * kL : std::size_t{0}; };
@@ -39,9 +44,9 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
   }
   constexpr bool kMayAsk = way == Way::kPairs && MR > 4 && NV == 2;
   if (kMayAsk && ahead.step != 0) {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile, ahead);
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile, ahead);
   } else {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile);
   }
   if (call.bias != nullptr) {
 #pragma GCC unroll 8
@@ -61,13 +66,12 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
 // silu(gate) * up of MR rows and NV vectors of columns, rounding where separate operators would.
 template <Way way, class Out, int MR, int NV>
 void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, const Ahead&) {
-  const PackedMatrix& w = *call.w;
   const std::byte* from[2 * NV];
   for (int v = 0; v < NV; ++v) {
     const std::size_t panel = (v0 + v) / kVectors * 2;
     const std::size_t within = (v0 + v) % kVectors * (kL * 4);
-    from[v] = w.panel(panel) + within;
-    from[NV + v] = w.panel(panel + 1) + within;
+    from[v] = PanelOf<way>(call, panel) + within;
+    from[NV + v] = PanelOf<way>(call, panel + 1) + within;
   }
   Tile<MR, 2 * NV> tile;
 #pragma GCC unroll 12
@@ -75,7 +79,7 @@ void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::
 #pragma GCC unroll 8
     for (int v = 0; v < 2 * NV; ++v) tile.sum[m][v] = Zeros();
   }
-  Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+  Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(call), kPanel * 4, tile);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
@@ -93,11 +97,12 @@ void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::
 // Copies rows as tiles read them, when they cannot be read where they are.
 template <Way way>
 Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
-  const std::size_t k = call.w->k();
+  const std::size_t k = call.k_end - call.k_begin;
   if constexpr (way == Way::kFp32) {
-    return {reinterpret_cast<const std::byte*>(static_cast<const float*>(call.x) + row * call.x_stride), call.x_stride * 4};
+    const float* x = static_cast<const float*>(call.x) + row * call.x_stride + call.k_begin;
+    return {reinterpret_cast<const std::byte*>(x), call.x_stride * 4};
   } else {
-    const Bf16* x = static_cast<const Bf16*>(call.x) + row * call.x_stride;
+    const Bf16* x = static_cast<const Bf16*>(call.x) + row * call.x_stride + call.k_begin;
     if (way == Way::kPairs && k % 2 == 0) return {reinterpret_cast<const std::byte*>(x), call.x_stride * 2};
     using T = std::conditional_t<way == Way::kPairs, Bf16, float>;
     const std::size_t wide = (k + 1) / 2 * 2;
@@ -148,13 +153,14 @@ HWY_INLINE Ahead NextPanel(const GemmCall& call, std::size_t v, std::size_t tile
   const std::size_t next = v / kVectors + 1;
   const std::size_t shares = tiles >= 4 ? 4 : tiles >= 2 ? 2 : 1;
   if (next >= call.panel_end || t >= shares) return {};
-  return {call.w->panel(next) + call.w->panel_bytes() / shares * t, kPanel * 4 / shares};
+  const std::size_t bytes = (call.k_end - call.k_begin + 1) / 2 * kPanel * 4;
+  return {PanelOf<Way::kPairs>(call, next) + bytes / shares * t, kPanel * 4 / shares};
 }
 
 template <Way way, class Out, bool swiglu>
-void Gemm(const GemmCall& call) {
+void GemmSlab(const GemmCall& call) {
   static constexpr auto kChoices = Choices<way, Out, swiglu>(std::make_index_sequence<kMostRows>());
-  const std::size_t row_bytes = call.w->padded_k() * (way == Way::kPairs ? 2 : 4);
+  const std::size_t row_bytes = (call.k_end - call.k_begin + 1) * (way == Way::kPairs ? 2 : 4);
   const std::size_t block = std::max(kMostRows, kRowBlockBytes / row_bytes / kMostRows * kMostRows);
   const std::size_t end = call.panel_end * kVectors;
   for (std::size_t start = 0; start < call.rows; start += block) {
@@ -180,6 +186,26 @@ void Gemm(const GemmCall& call) {
       v += wide ? tallest.vectors : swiglu && (kL < 16 || tallest.vectors == 1) ? 1 : 2;
     }
   }
+}
+
+// Long rows into fp32 go slab by slab of k, sums waiting in y between them: the same chains, and W is read once.
+template <Way way, class Out, bool swiglu>
+void Gemm(const GemmCall& call) {
+  constexpr std::size_t kSlab = 2048;
+  GemmCall slab = call;
+  slab.k_end = call.w->k();
+  if constexpr (std::is_same_v<Out, float> && !swiglu) {
+    while (call.rows > kMostRows && slab.k_end - slab.k_begin > 2 * kSlab) {
+      slab.k_end = slab.k_begin + kSlab;
+      slab.bias = nullptr;
+      GemmSlab<way, Out, swiglu>(slab);
+      slab.add = true;
+      slab.bias = call.bias;
+      slab.k_begin = slab.k_end;
+      slab.k_end = call.w->k();
+    }
+  }
+  GemmSlab<way, Out, swiglu>(slab);
 }
 
 const GemmKernels& Table() {

@@ -21,6 +21,8 @@ struct GemmCall {
   std::size_t y_stride = 0;
   const float* bias = nullptr;  ///< [n] or none
   bool add = false;             ///< start from what y holds (fp32 only), before any product
+  std::size_t k_begin = 0;      ///< a multiple of 32
+  std::size_t k_end = 0;        ///< a multiple of 32, or K
 };
 
 struct GemmKernels {

@@ -1,5 +1,7 @@
 #include "policy/kernels/cpu/kv_pages.h"
 
+#include <algorithm>
+
 namespace aha::policy::cpu {
 namespace {
 
@@ -21,9 +23,19 @@ std::size_t ValuePlace(const KvShape& s, std::size_t slot, std::size_t i) {
 template <class T>
 void PutKv(const KvShape& shape, std::byte* page, std::size_t slot, std::size_t head, const T* key, const T* value) {
   auto* to = reinterpret_cast<T*>(page + head * shape.head_bytes());
-  for (std::size_t i = 0; i < shape.key_width; ++i) to[KeyPlace(shape, slot, i)] = key[i];
-  if (shape.latent) return;
-  for (std::size_t i = 0; i < shape.value_width; ++i) to[ValuePlace(shape, slot, i)] = value[i];
+  if (shape.latent) {
+    std::copy_n(key, shape.key_width, to + KeyPlace(shape, slot, 0));
+    return;
+  }
+  T* place = to + KeyPlace(shape, slot, 0);
+  std::size_t i = 0;
+  if (shape.kind == NumberKind::kBf16) {
+    for (; i + 2 <= shape.key_width; i += 2, place += 2 * shape.page_tokens) std::copy_n(key + i, 2, place);
+  }
+  for (; i < shape.key_width; ++i) to[KeyPlace(shape, slot, i)] = key[i];
+  T* from = to + ValuePlace(shape, slot, 0);
+  const std::size_t apart = shape.kind == NumberKind::kBf16 ? 2 : 1;
+  for (std::size_t d = 0; d < shape.value_width; ++d) from[d * apart] = value[d];
 }
 
 template <class T>

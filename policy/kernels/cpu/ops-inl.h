@@ -78,13 +78,34 @@ void RmsNormWeight(const Rows<const T>& x, const Rows<const T>& dy, const float*
   }
 }
 
+// Numbers of even and of odd place.
+HWY_INLINE void LoadPairs(const float* p, V& even, V& odd) { hn::LoadInterleaved2(D(), p, even, odd); }
+HWY_INLINE void StorePairs(V even, V odd, float* p) { hn::StoreInterleaved2(even, odd, D(), p); }
+HWY_INLINE void LoadPairs(const Bf16* p, V& even, V& odd) {
+  const auto words = hn::LoadU(DU(), reinterpret_cast<const std::uint32_t*>(p));
+  even = hn::BitCast(D(), hn::ShiftLeft<16>(words));
+  odd = hn::BitCast(D(), hn::And(words, hn::Set(DU(), 0xFFFF0000U)));
+}
+HWY_INLINE void StorePairs(V even, V odd, Bf16* p) {
+  const auto low = hn::ShiftRight<16>(hn::BitCast(DU(), Rounded<Bf16>(even)));
+  hn::StoreU(hn::Or(low, hn::BitCast(DU(), Rounded<Bf16>(odd))), DU(), reinterpret_cast<std::uint32_t*>(p));
+}
+
 // Pairs are (x_2j, x_2j+1) or (x_j, x_j+width/2); each turns by its angle, back by the opposite one.
 template <class T>
 void Rotate(const T* x, const float* cos, const float* sin, bool interleaved, bool back, std::size_t width, T* y) {
   const std::size_t half = width / 2;
   const float sign = back ? -1.0F : 1.0F;
   if (interleaved) {
-    for (std::size_t j = 0; j < half; ++j) {
+    std::size_t j = 0;
+    for (; j + kL <= half; j += kL) {
+      V first, second;
+      LoadPairs(x + 2 * j, first, second);
+      const V c = Load(cos + j);
+      const V s = hn::Mul(Load(sin + j), Set(sign));
+      StorePairs(hn::Sub(hn::Mul(first, c), hn::Mul(second, s)), hn::Add(hn::Mul(second, c), hn::Mul(first, s)), y + 2 * j);
+    }
+    for (; j < half; ++j) {
       const float first = ToFloat(x[2 * j]);
       const float second = ToFloat(x[2 * j + 1]);
       const float turn = sign * sin[j];

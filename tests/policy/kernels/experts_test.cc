@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "policy/kernels/cpu/ops.h"
 #include "policy/kernels/cpu/router.h"
 #include "tests/policy/kernels/kernel_test.h"
 
@@ -219,6 +220,76 @@ TEST_P(ExpertsTest, CombineBackwardMatchesItsDefinition) {
       }
       EXPECT_NEAR(dweights.at(t, k), want, 1e-5);
     }
+  }
+}
+
+TEST_P(ExpertsTest, WeightGradientsTakeEachExpertsTokens) {
+  const std::vector<std::int32_t> chosen = RandomChoice(30, 2, 4);
+  const ExpertPlan plan = PlanExperts(chosen, 2, 4);
+  const Matrix<Bf16> dy = RandomMatrix<Bf16>(60, 10, 11), x = RandomMatrix<Bf16>(60, 33, 12);
+  std::vector<Matrix<float>> dw(4, Matrix<float>(10, 33));
+  std::vector<Rows<float>> rows;
+  for (Matrix<float>& m : dw) rows.push_back(m.rows());
+  GroupedWeightGradient<Bf16>(three, plan, dy.rows(), x.rows(), rows);
+  std::vector<Matrix<double>> want(4, Matrix<double>(10, 33));
+  for (std::size_t i = 0; i < 60; ++i) {
+    for (std::size_t n = 0; n < 10; ++n) {
+      for (std::size_t k = 0; k < 33; ++k) want[static_cast<std::size_t>(chosen[i])][n][k] += dy.at(plan.place_S[i], n) * x.at(plan.place_S[i], k);
+    }
+  }
+  for (std::size_t e = 0; e < 4; ++e) {
+    for (std::size_t i = 0; i < 330; ++i) ASSERT_NEAR(dw[e].numbers[i], want[e].numbers[i], 1e-4);
+  }
+}
+
+// A layer forward and backward put together from its steps, against differences of float64.
+TEST_P(ExpertsTest, LayerBackwardMatchesDifferences) {
+  constexpr std::size_t kTokens = 6, kWide = 10, kPadded = 64, kH = 9;
+  Layer<float> layer(kH, kWide, 4, 2);
+  Matrix<float> x = RandomMatrix<float>(kTokens, kH, 13);
+  const Matrix<float> weights = RandomMatrix<float>(kTokens, 2, 14), dy = RandomMatrix<float>(kTokens, kH, 15);
+  const std::vector<std::int32_t> chosen = RandomChoice(kTokens, 2, 4);
+  const ExpertPlan plan = PlanExperts(chosen, 2, 4);
+  const std::size_t sent = kTokens * 2;
+  Matrix<float> in(sent, kH), both(sent, kPadded), act(sent, kWide), out(sent, kH), dout(sent, kH), dact(sent, kWide), dboth(sent, kPadded), din(sent, kH), dx(kTokens, kH);
+  std::vector<const PackedMatrix*> boths, both_turned, down_turned;
+  std::vector<PackedMatrix> turned;
+  turned.reserve(8);
+  for (std::size_t e = 0; e < 4; ++e) {
+    boths.push_back(&layer.gate_up[e].both());
+    both_turned.push_back(&turned.emplace_back(kH, kPadded, NumberKind::kFp32));
+    turned.back().PackTransposed(layer.gate_up[e].both());
+    down_turned.push_back(&turned.emplace_back(kWide, kH, NumberKind::kFp32));
+    turned.back().PackTransposed(layer.packed_down[e]);
+  }
+  Dispatch(one, plan, std::as_const(x).rows(), in.rows());
+  GroupedGemm<float>(one, plan, std::as_const(in).rows(), boths, both.rows());
+  SwiGlu(one, std::as_const(both).rows(), act.rows());
+  GroupedGemm<float>(three, plan, std::as_const(act).rows(), layer.downs, out.rows());
+  Matrix<float> dweights(kTokens, 2);
+  CombineBackward<float>(one, plan, std::as_const(out).rows(), weights[0], dy.rows(), dout.rows(), dweights[0]);
+  GroupedGemm<float>(three, plan, std::as_const(dout).rows(), down_turned, dact.rows());
+  SwiGluBackward(one, std::as_const(both).rows(), std::as_const(dact).rows(), dboth.rows());
+  GroupedGemm<float>(one, plan, std::as_const(dboth).rows(), both_turned, din.rows());
+  Combine<float>(one, plan, std::as_const(din).rows(), nullptr, dx.rows());
+  const auto loss = [&](std::size_t t, std::size_t moved, double step) {
+    double sum = 0;
+    for (std::size_t k = 0; k < 2; ++k) {
+      const auto e = static_cast<std::size_t>(chosen[t * 2 + k]);
+      for (std::size_t i = 0; i < kWide; ++i) {
+        double g = 0, u = 0;
+        for (std::size_t j = 0; j < kH; ++j) {
+          const double value = x.at(t, j) + (j == moved ? step : 0);
+          g += value * layer.gate[e].at(i, j);
+          u += value * layer.up[e].at(i, j);
+        }
+        for (std::size_t j = 0; j < kH; ++j) sum += dy.at(t, j) * weights.at(t, k) * g / (1 + std::exp(-g)) * u * layer.down[e].at(j, i);
+      }
+    }
+    return sum;
+  };
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    for (std::size_t j = 0; j < kH; ++j) ASSERT_NEAR(dx.at(t, j), (loss(t, j, 1e-5) - loss(t, j, -1e-5)) / 2e-5, 2e-5);
   }
 }
 

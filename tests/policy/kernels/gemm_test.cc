@@ -87,6 +87,22 @@ TEST_P(GemmTest, ManyRowsAreBlockedWithTheSameBits) {
   }
 }
 
+// Long rows go slab by slab when there are many, and in one go when there is one.
+TEST_P(GemmTest, LongRowsHaveTheSameBits) {
+  const Matrix<Bf16> x = RandomMatrix<Bf16>(14, 5003, 17);
+  const PackedMatrix w = Packed(RandomMatrix<Bf16>(33, 5003, 18));
+  const Matrix<float> bias = RandomMatrix<float>(1, 33, 19);
+  Matrix<float> all(14, 33), alone(14, 33);
+  Gemm(one, x.rows(), w, all.rows(), bias[0]);
+  for (std::size_t t = 0; t < 14; ++t) Gemm(one, x.rows(t, 1), w, alone.rows(t, 1), bias[0]);
+  EXPECT_TRUE(SameBits(all, alone));
+  const Matrix<float> x32 = RandomMatrix<float>(14, 5003, 17);
+  const PackedMatrix w32 = Packed(RandomMatrix<float>(33, 5003, 18));
+  Gemm(one, x32.rows(), w32, all.rows());
+  for (std::size_t t = 0; t < 14; ++t) Gemm(one, x32.rows(t, 1), w32, alone.rows(t, 1));
+  EXPECT_TRUE(SameBits(all, alone));
+}
+
 TEST_P(GemmTest, AddStartsFromWhatIsThere) {
   const Matrix<float> x = RandomMatrix<float>(9, 50, 8);
   const Matrix<float> w = RandomMatrix<float>(45, 50, 9);
