@@ -1,12 +1,13 @@
-// Matrix products of one target. Each element of y is one chain of additions over k, in order of k (pairs of k with
-// vdpbf16ps), whatever tile it falls in: tiles share loads, never a sum.
+// Matrix products of one target. Each element of y is one chain of additions over k, in order of k
+// (pairs of k with vdpbf16ps), whatever tile it falls in: tiles share loads, never a sum.
 namespace aha::policy::cpu::AHA_NS {
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
 
 constexpr std::size_t kPanel = PackedMatrix::kPanel;
-constexpr std::size_t kVectors = kPanel / kL;              // vectors across a panel
-constexpr std::size_t kRowBlockBytes = std::size_t{1} << 18;  // rows of x that stay in the second-level cache
+constexpr std::size_t kVectors = kPanel / kL;  // vectors across a panel
+constexpr std::size_t kRowBlockBytes = std::size_t{1}
+                                       << 18;  // rows of x that stay in the second-level cache
 
 template <Way way>
 HWY_INLINE std::size_t Steps(const GemmCall& call) {
@@ -21,24 +22,33 @@ HWY_INLINE const std::byte* PanelOf(const GemmCall& call, std::size_t panel) {
 
 // A tile of MR rows and NV vectors of columns, the first of them vector `v0` of W.
 template <Way way, class Out, int MR, int NV>
-void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, [[maybe_unused]] const Ahead& ahead) {
+void Product(const GemmCall& call,
+             const Source& x,
+             std::size_t row,
+             std::size_t v0,
+             [[maybe_unused]] const Ahead& ahead) {
   const std::byte* from[NV];
-  for (int v = 0; v < NV; ++v) from[v] = PanelOf<way>(call, (v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
+  for (int v = 0; v < NV; ++v)
+    from[v] = PanelOf<way>(call, (v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
   const std::size_t column = v0 * kL;
-  const auto left = [&](int v) { return call.n > column + v * kL ? call.n - column - v * kL : std::size_t{0}; };
+  const auto left = [&](int v) {
+    return call.n > column + v * kL ? call.n - column - v * kL : std::size_t{0};
+  };
   Tile<MR, NV> tile;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) tile.sum[m][v] = Zeros();
+    for (int v = 0; v < NV; ++v)
+      tile.sum[m][v] = Zeros();
   }
   if constexpr (std::is_same_v<Out, float>) {
     if (call.add) {
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) tile.sum[m][v] = LoadN(y + m * call.y_stride + column + v * kL, left(v));
+        for (int v = 0; v < NV; ++v)
+          tile.sum[m][v] = LoadN(y + m * call.y_stride + column + v * kL, left(v));
       }
     }
   }
@@ -53,19 +63,25 @@ void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t
     for (int v = 0; v < NV; ++v) {
       const V bias = LoadN(call.bias + column + v * kL, left(v));
 #pragma GCC unroll 12
-      for (int m = 0; m < MR; ++m) tile.sum[m][v] = hn::Add(tile.sum[m][v], bias);
+      for (int m = 0; m < MR; ++m)
+        tile.sum[m][v] = hn::Add(tile.sum[m][v], bias);
     }
   }
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) StoreN(tile.sum[m][v], y + m * call.y_stride + column + v * kL, left(v));
+    for (int v = 0; v < NV; ++v)
+      StoreN(tile.sum[m][v], y + m * call.y_stride + column + v * kL, left(v));
   }
 }
 
 // silu(gate) * up of MR rows and NV vectors of columns, rounding where separate operators would.
 template <Way way, class Out, int MR, int NV>
-void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0, const Ahead&) {
+void SwiGluProduct(const GemmCall& call,
+                   const Source& x,
+                   std::size_t row,
+                   std::size_t v0,
+                   const Ahead&) {
   const std::byte* from[2 * NV];
   for (int v = 0; v < NV; ++v) {
     const std::size_t panel = (v0 + v) / kVectors * 2;
@@ -77,7 +93,8 @@ void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < 2 * NV; ++v) tile.sum[m][v] = Zeros();
+    for (int v = 0; v < 2 * NV; ++v)
+      tile.sum[m][v] = Zeros();
   }
   Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(call), kPanel * 4, tile);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
@@ -103,7 +120,8 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
     return {reinterpret_cast<const std::byte*>(x), call.x_stride * 4};
   } else {
     const Bf16* x = static_cast<const Bf16*>(call.x) + row * call.x_stride + call.k_begin;
-    if (way == Way::kPairs && k % 2 == 0) return {reinterpret_cast<const std::byte*>(x), call.x_stride * 2};
+    if (way == Way::kPairs && k % 2 == 0)
+      return {reinterpret_cast<const std::byte*>(x), call.x_stride * 2};
     using T = std::conditional_t<way == Way::kPairs, Bf16, float>;
     const std::size_t wide = (k + 1) / 2 * 2;
     auto* copy = static_cast<T*>(ThreadScratch(ScratchSlot::kRows, rows * wide * sizeof(T)));
@@ -113,7 +131,8 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
       if constexpr (way == Way::kPairs) {
         std::memcpy(to, from, k * sizeof(T));
       } else {
-        for (std::size_t i = 0; i < k; i += kL) StoreN(LoadN(from + i, k - i), to + i, k - i);
+        for (std::size_t i = 0; i < k; i += kL)
+          StoreN(LoadN(from + i, k - i), to + i, k - i);
       }
       if (wide > k) to[k] = T{};
     }
@@ -121,9 +140,11 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
   }
 }
 
-using TileFunction = void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0, const Ahead&);
+using TileFunction =
+    void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0, const Ahead&);
 
-// A tile function and its width, for each number of rows; few rows take more columns, to hide the latency of sums.
+// A tile function and its width, for each number of rows; few rows take more columns, to hide the
+// latency of sums.
 struct TileChoice {
   TileFunction wide, narrow;
   std::size_t vectors;
@@ -132,11 +153,18 @@ struct TileChoice {
 template <Way way, class Out, bool swiglu, int MR>
 constexpr TileChoice Choice() {
   if constexpr (kL < 16) {
-    if constexpr (swiglu) return {SwiGluProduct<way, Out, MR, 1>, SwiGluProduct<way, Out, MR, 1>, 1};
-    else return {Product<way, Out, MR, 2>, Product<way, Out, MR, 2>, 2};
+    if constexpr (swiglu)
+      return {SwiGluProduct<way, Out, MR, 1>, SwiGluProduct<way, Out, MR, 1>, 1};
+    else
+      return {Product<way, Out, MR, 2>, Product<way, Out, MR, 2>, 2};
   } else if constexpr (swiglu) {
     constexpr int kWide = MR <= 3 ? 4 : MR <= 6 ? 2 : 1;
-    return {SwiGluProduct<way, Out, MR, kWide>, SwiGluProduct<way, Out, MR, kWide == 1 ? 1 : 2>, kWide};
+    return {SwiGluProduct<way, Out, MR, kWide>,
+            SwiGluProduct < way,
+            Out,
+            MR,
+            kWide == 1 ? 1 : 2 >,
+            kWide};
   } else {
     constexpr int kWide = MR <= 3 ? 8 : MR <= 6 ? 4 : 2;
     return {Product<way, Out, MR, kWide>, Product<way, Out, MR, 2>, kWide};
@@ -180,7 +208,8 @@ void GemmSlab(const GemmCall& call) {
           choice.wide(call, tile, start + first, v, ahead);
         } else {
           const std::size_t narrow = swiglu && (kL < 16 || choice.vectors == 1) ? 1 : 2;
-          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow) choice.narrow(call, tile, start + first, u, ahead);
+          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow)
+            choice.narrow(call, tile, start + first, u, ahead);
         }
       }
       v += wide ? tallest.vectors : swiglu && (kL < 16 || tallest.vectors == 1) ? 1 : 2;
@@ -188,7 +217,8 @@ void GemmSlab(const GemmCall& call) {
   }
 }
 
-// Long rows into fp32 go slab by slab of k, sums waiting in y between them: the same chains, and W is read once.
+// Long rows into fp32 go slab by slab of k, sums waiting in y between them: the same chains, and W
+// is read once.
 template <Way way, class Out, bool swiglu>
 void Gemm(const GemmCall& call) {
   constexpr std::size_t kSlab = 2048;
@@ -209,8 +239,9 @@ void Gemm(const GemmCall& call) {
 }
 
 const GemmKernels& Table() {
-  static constexpr GemmKernels kTable = {Gemm<kBf16Way, Bf16, false>, Gemm<kBf16Way, float, false>, Gemm<Way::kFp32, float, false>,
-                                         Gemm<kBf16Way, Bf16, true>, Gemm<Way::kFp32, float, true>};
+  static constexpr GemmKernels kTable = {Gemm<kBf16Way, Bf16, false>, Gemm<kBf16Way, float, false>,
+                                         Gemm<Way::kFp32, float, false>, Gemm<kBf16Way, Bf16, true>,
+                                         Gemm<Way::kFp32, float, true>};
   return kTable;
 }
 

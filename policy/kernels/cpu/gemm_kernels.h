@@ -29,7 +29,8 @@ struct GemmKernels {
   void (*bf16_to_bf16)(const GemmCall&);
   void (*bf16_to_fp32)(const GemmCall&);
   void (*fp32)(const GemmCall&);
-  /// W has panels of gate and up in turn; y = silu(gate) * up, panel pairs [panel_begin, panel_end).
+  /// W has panels of gate and up in turn; y = silu(gate) * up, panel pairs [panel_begin,
+  /// panel_end).
   void (*bf16_swiglu)(const GemmCall&);
   void (*fp32_swiglu)(const GemmCall&);
 };

@@ -39,16 +39,19 @@ TEST(AmxModel, MultipliesMatrices) {
   for (std::size_t m = 0; m < 16; ++m) {
     for (std::size_t n = 0; n < 16; ++n) {
       double want = n == 0 ? 3 : 0;
-      for (std::size_t k = 0; k < 32; ++k) want += a.at(m, k) * b.at(k, n);
+      for (std::size_t k = 0; k < 32; ++k)
+        want += a.at(m, k) * b.at(k, n);
       EXPECT_NEAR(p.sum[m * 16 + n], want, 1e-5);
     }
   }
 }
 
-// Even and odd k run in chains of their own, which meet before the old sum joins: big, 1, -big survives only so.
+// Even and odd k run in chains of their own, which meet before the old sum joins: big, 1, -big
+// survives only so.
 TEST(AmxModel, AddsEvenAndOddApartAndTheOldSumLast) {
   Product p;
-  for (std::size_t k = 0; k < 32; ++k) p.B(k, 0) = ToBf16(1);
+  for (std::size_t k = 0; k < 32; ++k)
+    p.B(k, 0) = ToBf16(1);
   p.A(0, 0) = ToBf16(0x1p60F);
   p.A(0, 1) = ToBf16(1);
   p.A(0, 2) = ToBf16(-0x1p60F);
@@ -67,10 +70,10 @@ TEST(AmxModel, AddsEvenAndOddApartAndTheOldSumLast) {
 TEST(AmxModel, DenormalsCountForZero) {
   Product p;
   p.B(0, 0) = p.B(0, 1) = ToBf16(1);
-  p.A(0, 0) = Bf16{0x0001};               // a denormal input
-  p.sum[1] = 1e-40F;                      // a denormal sum
+  p.A(0, 0) = Bf16{0x0001};  // a denormal input
+  p.sum[1] = 1e-40F;         // a denormal sum
   p.A(1, 0) = ToBf16(0x1p-100F);
-  p.B(0, 2) = ToBf16(0x1p-40F);           // a product that is denormal
+  p.B(0, 2) = ToBf16(0x1p-40F);  // a product that is denormal
   p.Run();
   EXPECT_EQ(p.sum[0], 0);
   EXPECT_EQ(p.sum[1], 0);
