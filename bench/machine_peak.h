@@ -15,7 +15,9 @@ struct MachinePeak {
   double l2_gb_s = 0;      ///< reading 512 KiB a thread
 
   /// Of the nearest memory that holds so many bytes.
-  [[nodiscard]] double BandwidthOf(double bytes) const { return bytes > 16e6 ? memory_gb_s : bytes > 7e5 ? l3_gb_s : l2_gb_s; }
+  [[nodiscard]] double BandwidthOf(double bytes) const {
+    return bytes > 16e6 ? memory_gb_s : bytes > 7e5 ? l3_gb_s : l2_gb_s;
+  }
 };
 
 MachinePeak MeasurePeak(int threads);

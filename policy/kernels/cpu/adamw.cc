@@ -8,11 +8,19 @@
 namespace aha::policy::cpu {
 
 template <class M>
-void AdamWUpdate(const Cpu& cpu, const AdamWStep& step, Rows<float> master, Rows<const float> gradient, Rows<M> first, Rows<M> second,
-                 PackedMatrix* packed, PackedMatrix* transposed) {
+void AdamWUpdate(const Cpu& cpu,
+                 const AdamWStep& step,
+                 Rows<float> master,
+                 Rows<const float> gradient,
+                 Rows<M> first,
+                 Rows<M> second,
+                 PackedMatrix* packed,
+                 PackedMatrix* transposed) {
   const OpsKernels& ops = OpsKernelsFor(cpu.target());
   constexpr std::size_t kPanel = PackedMatrix::kPanel;
-  const AdamWFactors factors = {step.beta1, step.beta2, step.epsilon, step.rate, 1.0F - step.rate * step.decay, step.correct1, step.correct2, step.gradient_scale};
+  const AdamWFactors factors = {
+      step.beta1,    step.beta2,    step.epsilon,       step.rate, 1.0F - step.rate * step.decay,
+      step.correct1, step.correct2, step.gradient_scale};
   // Whole panels of 32 rows a thread: no two write one cache line of the packed forms.
   const std::size_t panels = (master.count + kPanel - 1) / kPanel;
   cpu.pool().ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
@@ -39,18 +47,35 @@ void AdamWUpdate(const Cpu& cpu, const AdamWStep& step, Rows<float> master, Rows
     }
   });
 }
-template void AdamWUpdate<Bf16>(const Cpu&, const AdamWStep&, Rows<float>, Rows<const float>, Rows<Bf16>, Rows<Bf16>, PackedMatrix*, PackedMatrix*);
-template void AdamWUpdate<float>(const Cpu&, const AdamWStep&, Rows<float>, Rows<const float>, Rows<float>, Rows<float>, PackedMatrix*, PackedMatrix*);
+template void AdamWUpdate<Bf16>(const Cpu&,
+                                const AdamWStep&,
+                                Rows<float>,
+                                Rows<const float>,
+                                Rows<Bf16>,
+                                Rows<Bf16>,
+                                PackedMatrix*,
+                                PackedMatrix*);
+template void AdamWUpdate<float>(const Cpu&,
+                                 const AdamWStep&,
+                                 Rows<float>,
+                                 Rows<const float>,
+                                 Rows<float>,
+                                 Rows<float>,
+                                 PackedMatrix*,
+                                 PackedMatrix*);
 
 double SquareSum(const Cpu& cpu, std::span<const float> numbers) {
   constexpr std::size_t kBlock = std::size_t{1} << 14;
   const auto square_sum = OpsKernelsFor(cpu.target()).square_sum;
   std::vector<double> sums((numbers.size() + kBlock - 1) / kBlock, 0);
   cpu.pool().ParallelFor(sums.size(), 4, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t b = begin; b < end; ++b) sums[b] = square_sum(numbers.data() + b * kBlock, std::min(kBlock, numbers.size() - b * kBlock));
+    for (std::size_t b = begin; b < end; ++b)
+      sums[b] =
+          square_sum(numbers.data() + b * kBlock, std::min(kBlock, numbers.size() - b * kBlock));
   });
   for (std::size_t step = 1; step < sums.size(); step *= 2) {
-    for (std::size_t i = 0; i + step < sums.size(); i += 2 * step) sums[i] += sums[i + step];
+    for (std::size_t i = 0; i + step < sums.size(); i += 2 * step)
+      sums[i] += sums[i + step];
   }
   return sums.empty() ? 0 : sums[0];
 }

@@ -1,5 +1,6 @@
 #pragma once
-/// AdamW over fp32 masters, writing the packed weights in the same pass; and the gradient's norm, summed in a fixed tree.
+/// AdamW over fp32 masters, writing the packed weights in the same pass; and the gradient's norm,
+/// summed in a fixed tree.
 ///
 /// Shapes: a matrix is [N, K]; a norm or bias is [1, H].
 
@@ -18,14 +19,22 @@ struct AdamWStep {
   float gradient_scale = 1;  ///< clipping
 };
 
-/// Moments are fp32 or bf16 (rounded to nearest even: a beta2 above 0.99 then stalls, as its decay is below half a unit).
-/// g = gradient * gradient_scale; m and v as usual; master = master * (1 - rate * decay) - rate * (m * correct1) /
-/// (sqrt(v * correct2) + epsilon). `packed` [N, K] and `transposed` [K, N], where given, take the new weights.
+/// Moments are fp32 or bf16 (rounded to nearest even: a beta2 above 0.99 then stalls, as its decay
+/// is below half a unit). g = gradient * gradient_scale; m and v as usual; master = master * (1 -
+/// rate * decay) - rate * (m * correct1) / (sqrt(v * correct2) + epsilon). `packed` [N, K] and
+/// `transposed` [K, N], where given, take the new weights.
 template <class M>
-void AdamWUpdate(const Cpu& cpu, const AdamWStep& step, Rows<float> master, Rows<const float> gradient, Rows<M> first, Rows<M> second,
-                 PackedMatrix* packed = nullptr, PackedMatrix* transposed = nullptr);
+void AdamWUpdate(const Cpu& cpu,
+                 const AdamWStep& step,
+                 Rows<float> master,
+                 Rows<const float> gradient,
+                 Rows<M> first,
+                 Rows<M> second,
+                 PackedMatrix* packed = nullptr,
+                 PackedMatrix* transposed = nullptr);
 
-/// Sum of squares in float64: blocks of 2^14 numbers, their sums added in a binary tree over blocks.
+/// Sum of squares in float64: blocks of 2^14 numbers, their sums added in a binary tree over
+/// blocks.
 double SquareSum(const Cpu& cpu, std::span<const float> numbers);
 
 }  // namespace aha::policy::cpu

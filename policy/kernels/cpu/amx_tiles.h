@@ -1,5 +1,6 @@
 #pragma once
-/// The bf16 tile unit of AMX, by instructions and by software. Both hold eight tiles of 16 rows x 64 bytes.
+/// The bf16 tile unit of AMX, by instructions and by software. Both hold eight tiles of 16 rows x
+/// 64 bytes.
 
 #include <array>
 #include <cmath>
@@ -24,7 +25,8 @@ class HardwareTiles {
       config.row_bytes[t] = 64;
       config.rows[t] = 16;
     }
-    // The operand is the whole structure: GCC 12's own intrinsic does not say that all of it is read.
+    // The operand is the whole structure: GCC 12's own intrinsic does not say that all of it is
+    // read.
     asm volatile("ldtilecfg %0" ::"m"(config));
   }
   ~HardwareTiles() { asm volatile("tilerelease" ::); }
@@ -61,9 +63,9 @@ class HardwareTiles {
 };
 #endif
 
-/// TDPBF16PS as Intel's manual writes it: even and odd elements of the pairs in chains of their own over the
-/// tile's 16 pairs, each step a fused multiply-add rounded to nearest even, denormals taken for and flushed to zero; then
-/// the two are added, and that to the sum.
+/// TDPBF16PS as Intel's manual writes it: even and odd elements of the pairs in chains of their own
+/// over the tile's 16 pairs, each step a fused multiply-add rounded to nearest even, denormals
+/// taken for and flushed to zero; then the two are added, and that to the sum.
 class ModelTiles {
  public:
   template <int tile>
@@ -72,11 +74,14 @@ class ModelTiles {
   }
   template <int tile>
   void Load(const void* from, std::size_t stride) {
-    for (std::size_t r = 0; r < 16; ++r) std::memcpy(tiles_[tile].data() + r * 64, static_cast<const std::byte*>(from) + r * stride, 64);
+    for (std::size_t r = 0; r < 16; ++r)
+      std::memcpy(tiles_[tile].data() + r * 64, static_cast<const std::byte*>(from) + r * stride,
+                  64);
   }
   template <int tile>
   void Store(void* to, std::size_t stride) {
-    for (std::size_t r = 0; r < 16; ++r) std::memcpy(static_cast<std::byte*>(to) + r * stride, tiles_[tile].data() + r * 64, 64);
+    for (std::size_t r = 0; r < 16; ++r)
+      std::memcpy(static_cast<std::byte*>(to) + r * stride, tiles_[tile].data() + r * 64, 64);
   }
   template <int sum, int a, int b>
   void Dot() {

@@ -1,9 +1,13 @@
-// Attention of one target. A chunk's rows read the same key-value head; neighbours that read the same page read it
-// together (a run). Every row goes through its keys in the same blocks, whatever rows are beside it.
+// Attention of one target. A chunk's rows read the same key-value head; neighbours that read the
+// same page read it together (a run). Every row goes through its keys in the same blocks, whatever
+// rows are beside it.
 namespace aha::policy::cpu::AHA_NS {
+// Each uses the one before.
+// clang-format off
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
 #include "policy/kernels/cpu/page_forms-inl.h"
+// clang-format on
 
 // What the tiles multiply with: bf16 pairs, or floats.
 template <Way way>
@@ -12,11 +16,12 @@ using Number = std::conditional_t<way == Way::kPairs, Bf16, float>;
 // Sums of `rows` x `vectors` vectors: to = [scaled or zero] + x w, with w's vectors side by side.
 struct TileCall {
   Source x;
-  const std::byte* const* w;  // a block of steps each: pages
-  const std::size_t* steps;   // of each block
+  const std::byte* const* w;        // a block of steps each, its vectors side by side; or
+  const std::byte* const* vectors;  // one block, each vector where this says
+  const std::size_t* steps;         // of each block
   std::size_t blocks;
-  std::size_t step_bytes, x_step_bytes;  // x's numbers of one block are x_block_bytes after those of the last
-  std::size_t x_block_bytes;
+  std::size_t step_bytes;
+  std::size_t x_block_bytes;  // between x's numbers of one block and of the next
   float* to;
   std::size_t stride;
   bool load;
@@ -29,56 +34,73 @@ void SumTile(const TileCall& call) {
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) tile.sum[m][v] = call.load ? Load(call.to + m * call.stride + v * kL) : Zeros();
+    for (int v = 0; v < NV; ++v)
+      tile.sum[m][v] = call.load ? Load(call.to + m * call.stride + v * kL) : Zeros();
   }
   if (call.factor != nullptr) {
 #pragma GCC unroll 12
     for (int m = 0; m < MR; ++m) {
       const V factor = Set(call.factor[m]);
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) tile.sum[m][v] = hn::Mul(tile.sum[m][v], factor);
+      for (int v = 0; v < NV; ++v)
+        tile.sum[m][v] = hn::Mul(tile.sum[m][v], factor);
     }
   }
   for (std::size_t b = 0; b < call.blocks; ++b) {
     const std::byte* from[NV];
-    for (int v = 0; v < NV; ++v) from[v] = call.w[b] + v * (kL * 4);
+    for (int v = 0; v < NV; ++v)
+      from[v] = call.vectors != nullptr ? call.vectors[v] : call.w[b] + v * (kL * 4);
     const Source x = {call.x.data + b * call.x_block_bytes, call.x.bytes};
     Accumulate<way, MR, NV>(x, from, call.steps[b], call.step_bytes, tile);
   }
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) Store(tile.sum[m][v], call.to + m * call.stride + v * kL);
+    for (int v = 0; v < NV; ++v)
+      Store(tile.sum[m][v], call.to + m * call.stride + v * kL);
   }
 }
 
 template <Way way, int NV, std::size_t... I>
 constexpr auto SumTiles(std::index_sequence<I...>) {
-  return std::array<void (*)(const TileCall&), sizeof...(I)>{SumTile<way, static_cast<int>(I) + 1, NV>...};
+  return std::array<void (*)(const TileCall&), sizeof...(I)>{
+      SumTile<way, static_cast<int>(I) + 1, NV>...};
 }
 
-// The same for any number of rows and vectors; `w` holds the blocks' first vectors. Few rows take four vectors at a
-// time, to hide the latency of sums.
+// The same for any number of rows and vectors. Few rows take more vectors at a time, to hide the
+// latency of sums.
 template <Way way>
-void SumRows(TileCall call, std::size_t rows, std::size_t vectors, const std::byte* const* w) {
-  constexpr std::size_t kFewRows = kL == 16 ? 4 : 1;
-  static constexpr auto kSingle = SumTiles<way, 1>(std::make_index_sequence<kMostRows>());
-  static constexpr auto kDouble = SumTiles<way, 2>(std::make_index_sequence<kMostRows>());
-  static constexpr auto kQuadruple = SumTiles<way, 4>(std::make_index_sequence<kFewRows>());
+void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
+  constexpr bool kWide = kL == 16;
+  constexpr std::size_t kFew = kWide ? 3 : 1, kSome = kWide ? 6 : 1;
+  static constexpr auto kOne = SumTiles<way, 1>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kTwo = SumTiles<way, 2>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kFour = SumTiles<way, 4>(std::make_index_sequence<kSome>());
+  constexpr int kMany = kWide ? 8 : 4;
+  static constexpr auto kEight = SumTiles<way, kMany>(std::make_index_sequence<kFew>());
   const std::size_t tiles = (rows + kMostRows - 1) / kMostRows;
   const TileCall whole = call;
   std::array<const std::byte*, kAttentionBlock / 16> from;
   for (std::size_t v = 0; v < vectors;) {
-    const std::size_t step = rows <= kFewRows && v + 4 <= vectors ? 4 : v + 2 <= vectors ? 2 : 1;
-    for (std::size_t b = 0; b < call.blocks; ++b) from[b] = w[b] + v * (kL * 4);
-    call.w = from.data();
+    const std::size_t left = vectors - v;
+    const std::size_t step = kWide && rows <= kFew && left >= 8 ? 8
+                             : rows <= kSome && left >= 4       ? 4
+                             : left >= 2                        ? 2
+                                                                : 1;
+    if (whole.vectors != nullptr) {
+      call.vectors = whole.vectors + v;
+    } else {
+      for (std::size_t b = 0; b < call.blocks; ++b)
+        from[b] = whole.w[b] + v * (kL * 4);
+      call.w = from.data();
+    }
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t first = rows * t / tiles;
-      const std::size_t count = rows * (t + 1) / tiles - first;
+      const std::size_t m = rows * (t + 1) / tiles - first - 1;
       call.x.data = whole.x.data + first * whole.x.bytes;
       call.to = whole.to + first * whole.stride + v * kL;
       call.factor = whole.factor == nullptr ? nullptr : whole.factor + first;
-      (step == 4 ? kQuadruple[count - 1] : step == 2 ? kDouble[count - 1] : kSingle[count - 1])(call);
+      (step == 8 ? kEight[m] : step == 4 ? kFour[m] : step == 2 ? kTwo[m] : kOne[m])(call);
     }
     v += step;
   }
@@ -93,19 +115,24 @@ class Attend {
   explicit Attend(const AttentionChunk& chunk) : c_(chunk), s_(chunk.shape) {
     wide_key_ = s_.padded_key();
     wide_value_ = s_.padded_value();
-    q_ = static_cast<X*>(ThreadScratch(ScratchSlot::kRows, kAttentionRows * (wide_key_ + kAttentionBlock) * sizeof(X)));
+    q_ = static_cast<X*>(ThreadScratch(ScratchSlot::kRows,
+                                       kAttentionRows * (wide_key_ + kAttentionBlock) * sizeof(X)));
     weights_ = q_ + kAttentionRows * wide_key_;
-    scores_ = static_cast<float*>(ThreadScratch(ScratchSlot::kScores, kAttentionRows * kAttentionBlock * sizeof(float)));
-    mix_ = static_cast<float*>(ThreadScratch(ScratchSlot::kMix, kAttentionRows * wide_value_ * sizeof(float)));
+    scores_ = static_cast<float*>(
+        ThreadScratch(ScratchSlot::kScores, kAttentionRows * kAttentionBlock * sizeof(float)));
+    mix_ = static_cast<float*>(
+        ThreadScratch(ScratchSlot::kMix, kAttentionRows * wide_value_ * sizeof(float)));
     if (s_.latent) {
-      forms_ = static_cast<T*>(ThreadScratch(ScratchSlot::kPage, kAttentionBlock * std::max(wide_key_, wide_value_) * sizeof(T)));
+      forms_ = static_cast<T*>(ThreadScratch(
+          ScratchSlot::kPage, kAttentionBlock * std::max(wide_key_, wide_value_) * sizeof(T)));
     }
   }
 
   void operator()() {
     std::size_t longest = 0;
     for (std::size_t r = c_.count; r-- > 0;) {
-      const bool same = r + 1 < c_.count && c_.rows[r + 1].pages == c_.rows[r].pages && c_.rows[r + 1].keys >= c_.rows[r].keys;
+      const bool same = r + 1 < c_.count && c_.rows[r + 1].pages == c_.rows[r].pages &&
+                        c_.rows[r + 1].keys >= c_.rows[r].keys;
       sequence_end_[r] = same ? sequence_end_[r + 1] : r + 1;
       StageQuery(r);
       most_[r] = -std::numeric_limits<float>::infinity();
@@ -115,10 +142,12 @@ class Attend {
     }
     for (std::size_t start = 0; start < longest; start += kAttentionBlock) {
       Scores(start, longest);
-      for (std::size_t r = 0; r < c_.count; ++r) Weigh(r, start);
+      for (std::size_t r = 0; r < c_.count; ++r)
+        Weigh(r, start);
       Mix(start, longest);
     }
-    for (std::size_t r = 0; r < c_.count; ++r) Finish(r);
+    for (std::size_t r = 0; r < c_.count; ++r)
+      Finish(r);
   }
 
  private:
@@ -128,22 +157,27 @@ class Attend {
     if constexpr (std::is_same_v<X, T>) {
       std::memcpy(to, from, s_.key_width * sizeof(T));
     } else {
-      for (std::size_t i = 0; i < s_.key_width; ++i) to[i] = ToFloat(from[i]);
+      for (std::size_t i = 0; i < s_.key_width; ++i)
+        to[i] = ToFloat(from[i]);
     }
     if (wide_key_ > s_.key_width) to[s_.key_width] = X{};
   }
 
-  // Rows from r on that read one page for positions from `start`; empty when row r does not look there.
+  // Rows from r on that read one page for positions from `start`; empty when row r does not look
+  // there.
   [[nodiscard]] std::size_t RunEnd(std::size_t r, std::size_t start) const {
     const std::size_t place = start / s_.page_tokens;
     if (c_.rows[r].keys <= start) return r;
     const std::int32_t page = c_.rows[r].pages[place];
     std::size_t end = sequence_end_[r];
-    while (end < c_.count && c_.rows[end].keys > start && c_.rows[end].pages[place] == page) end = sequence_end_[end];
+    while (end < c_.count && c_.rows[end].keys > start && c_.rows[end].pages[place] == page)
+      end = sequence_end_[end];
     return end;
   }
   // The next row to look at after a run, or after rows that look nowhere near.
-  [[nodiscard]] std::size_t Next(std::size_t r, std::size_t end) const { return end > r ? end : r + 1; }
+  [[nodiscard]] std::size_t Next(std::size_t r, std::size_t end) const {
+    return end > r ? end : r + 1;
+  }
   [[nodiscard]] bool SameRuns(std::size_t a, std::size_t b) const {
     for (std::size_t r = 0; r < c_.count;) {
       const std::size_t end = RunEnd(r, a);
@@ -153,35 +187,70 @@ class Attend {
     return true;
   }
   [[nodiscard]] const std::byte* PageOf(std::size_t r, std::size_t start) const {
-    return c_.pool + static_cast<std::size_t>(c_.rows[r].pages[start / s_.page_tokens]) * c_.page_stride;
+    return c_.pool +
+           static_cast<std::size_t>(c_.rows[r].pages[start / s_.page_tokens]) * c_.page_stride;
   }
   [[nodiscard]] std::size_t MostKeys(std::size_t r, std::size_t end) const {
     std::size_t keys = 0;
-    for (; r < end; ++r) keys = std::max(keys, c_.rows[r].keys);
+    for (; r < end; ++r)
+      keys = std::max(keys, c_.rows[r].keys);
     return keys;
+  }
+
+  // Calls f(first row, end row, first position, end position) for runs, over as many pages as have
+  // the same ones (one at most if `single`).
+  template <class F>
+  void EachRun(std::size_t block, std::size_t longest, bool single, const F& f) {
+    const std::size_t block_end = std::min(block + kAttentionBlock, longest);
+    for (std::size_t start = block; start < block_end;) {
+      std::size_t group_end = start + s_.page_tokens;
+      while (!single && group_end < block_end && SameRuns(start, group_end))
+        group_end += s_.page_tokens;
+      for (std::size_t r = 0; r < c_.count;) {
+        const std::size_t end = RunEnd(r, start);
+        if (end > r) f(r, end, start, group_end);
+        r = Next(r, end);
+      }
+      start = group_end;
+    }
   }
 
   void Scores(std::size_t block, std::size_t longest) {
     const std::size_t tokens = s_.page_tokens;
-    for (std::size_t start = block; start < std::min(block + kAttentionBlock, longest); start += tokens) {
-      for (std::size_t r = 0; r < c_.count;) {
-        const std::size_t end = RunEnd(r, start);
-        if (end > r) {
-          const std::byte* page = PageOf(r, start);
-          if (s_.latent) page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
+    EachRun(
+        block, longest, s_.latent,
+        [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end) AHA_ATTR {
+          const std::size_t keys = std::min(group_end, MostKeys(r, end));
+          std::array<const std::byte*, kAttentionBlock / kL> vectors;
+          std::size_t count = 0;
+          for (std::size_t at = start; at < keys; at += tokens) {
+            const std::byte* page = PageOf(r, at);
+            if (s_.latent)
+              page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
+            else
+              Want(page);
+            for (std::size_t v = 0; v < tokens / kL; ++v)
+              vectors[count++] = page + v * (kL * 4);
+          }
           TileCall call{};
           const std::size_t steps = wide_key_ / kStepKeys;
           call.x = {reinterpret_cast<const std::byte*>(q_ + r * wide_key_), wide_key_ * sizeof(X)};
+          call.vectors = vectors.data();
           call.steps = &steps;
           call.blocks = 1;
           call.step_bytes = tokens * 4;
           call.to = scores_ + r * kAttentionBlock + (start - block);
           call.stride = kAttentionBlock;
-          SumRows<way>(call, end - r, tokens / kL, &page);
-        }
-        r = Next(r, end);
-      }
-    }
+          SumRows<way>(call, end - r, count);
+        });
+  }
+
+  // Asks memory for a head's keys and values.
+  void Want([[maybe_unused]] const std::byte* page) const {
+#if HWY_TARGET == HWY_AVX3
+    for (std::size_t i = 0; i < s_.head_bytes(); i += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(page + i), _MM_HINT_T0);
+#endif
   }
 
   // Online softmax of one row over one block: weights_, and factor_ for what was mixed before.
@@ -190,7 +259,8 @@ class Attend {
     if (c_.rows[r].keys <= block) return;
     const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
     float* scores = scores_ + r * kAttentionBlock;
-    std::fill(scores + keys, scores + (keys + kL - 1) / kL * kL, -std::numeric_limits<float>::infinity());
+    std::fill(scores + keys, scores + (keys + kL - 1) / kL * kL,
+              -std::numeric_limits<float>::infinity());
     V most = Set(-std::numeric_limits<float>::infinity());
     for (std::size_t i = 0; i < keys; i += kL) {
       const V scaled = hn::Mul(Load(scores + i), Set(c_.scale));
@@ -202,31 +272,27 @@ class Attend {
     X* weights = weights_ + r * kAttentionBlock;
     V sum = Zeros();
     for (std::size_t i = 0; i < keys; i += kL) {
-      const V weight = Exp(hn::Sub(Load(scores + i), Set(most_[r])));
+      const V weight = ExpLow(hn::Sub(Load(scores + i), Set(most_[r])));
       sum = hn::Add(sum, weight);
       Store(Rounded<T>(weight), weights + i);
     }
-    for (std::size_t i = (keys + kL - 1) / kL * kL; i < kAttentionBlock; ++i) weights[i] = X{};
+    for (std::size_t i = (keys + kL - 1) / kL * kL; i < kAttentionBlock; ++i)
+      weights[i] = X{};
     factor_[r] = hn::GetLane(Exp(Set(before - most_[r])));
     total_[r] = total_[r] * factor_[r] + Sum(sum);
   }
 
   void Mix(std::size_t block, std::size_t longest) {
-    const std::size_t tokens = s_.page_tokens;
-    const std::size_t block_end = std::min(block + kAttentionBlock, longest);
-    for (std::size_t start = block; start < block_end;) {
-      std::size_t group_end = start + tokens;
-      while (group_end < block_end && SameRuns(start, group_end)) group_end += tokens;
-      for (std::size_t r = 0; r < c_.count;) {
-        const std::size_t end = RunEnd(r, start);
-        if (end > r) MixRun(r, end, block, start, group_end);
-        r = Next(r, end);
-      }
-      start = group_end;
-    }
+    EachRun(block, longest, false,
+            [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end)
+                AHA_ATTR { MixRun(r, end, block, start, group_end); });
   }
 
-  void MixRun(std::size_t r, std::size_t end, std::size_t block, std::size_t start, std::size_t group_end) {
+  void MixRun(std::size_t r,
+              std::size_t end,
+              std::size_t block,
+              std::size_t start,
+              std::size_t group_end) {
     const std::size_t tokens = s_.page_tokens;
     const std::size_t keys = MostKeys(r, end);
     std::array<const std::byte*, kAttentionBlock / 16> pages;
@@ -235,15 +301,16 @@ class Attend {
     for (std::size_t at = start; at < group_end && at < keys; at += tokens, ++call.blocks) {
       const std::byte* page = PageOf(r, at);
       if (s_.latent) {
-        page = ValueForm(reinterpret_cast<const T*>(page), tokens, wide_key_, s_.value_width, wide_value_,
-                         forms_ + (at - start) * wide_value_);
+        page = ValueForm(reinterpret_cast<const T*>(page), tokens, wide_key_, s_.value_width,
+                         wide_value_, forms_ + (at - start) * wide_value_);
       } else {
         page += tokens * wide_key_ * sizeof(T);
       }
       pages[call.blocks] = page;
       steps[call.blocks] = (std::min(tokens, keys - at) + kStepKeys - 1) / kStepKeys;
     }
-    call.x = {reinterpret_cast<const std::byte*>(weights_ + r * kAttentionBlock + (start - block)), kAttentionBlock * sizeof(X)};
+    call.x = {reinterpret_cast<const std::byte*>(weights_ + r * kAttentionBlock + (start - block)),
+              kAttentionBlock * sizeof(X)};
     call.x_block_bytes = tokens * sizeof(X);
     call.steps = steps.data();
     call.step_bytes = wide_value_ * 4;
@@ -251,7 +318,8 @@ class Attend {
     call.stride = wide_value_;
     call.load = true;
     call.factor = start == block ? factor_.data() + r : nullptr;
-    SumRows<way>(call, end - r, wide_value_ / kL, pages.data());
+    call.w = pages.data();
+    SumRows<way>(call, end - r, wide_value_ / kL);
   }
 
   void Finish(std::size_t r) const {
@@ -262,19 +330,21 @@ class Attend {
       const V mixed = hn::Add(hn::Mul(LoadN(mix_ + r * wide_value_ + i, kL), share), Zeros());
       StoreN(mixed, y + i, s_.value_width - i);
     }
-    if (c_.rows[r].lse != nullptr) *c_.rows[r].lse = static_cast<float>(double{most_[r]} + std::log(double{total_[r]}));
+    if (c_.rows[r].lse != nullptr)
+      *c_.rows[r].lse = static_cast<float>(double{most_[r]} + std::log(double{total_[r]}));
   }
 
   const AttentionChunk& c_;
   KvShape s_;
   std::size_t wide_key_ = 0, wide_value_ = 0;
   X* q_ = nullptr;
-  X* weights_ = nullptr;   // [rows][block]
+  X* weights_ = nullptr;     // [rows][block]
   float* scores_ = nullptr;  // [rows][block]
-  float* mix_ = nullptr;   // [rows][wide_value_]
-  T* forms_ = nullptr;     // a latent page's form
+  float* mix_ = nullptr;     // [rows][wide_value_]
+  T* forms_ = nullptr;       // a latent page's form
   std::array<float, kAttentionRows> most_{}, total_{}, factor_{};
-  std::array<std::size_t, kAttentionRows> sequence_end_{};  // after the rows that follow in one sequence, keys ascending
+  std::array<std::size_t, kAttentionRows>
+      sequence_end_{};  // after the rows that follow in one sequence, keys ascending
 };
 
 template <class T, Way way>
@@ -284,7 +354,8 @@ void RunChunk(const AttentionChunk& chunk) {
 }
 
 const AttentionKernels& AttentionTable() {
-  static constexpr AttentionKernels kTable = {RunChunk<Bf16, kBf16Way>, RunChunk<float, Way::kFp32>};
+  static constexpr AttentionKernels kTable = {RunChunk<Bf16, kBf16Way>,
+                                              RunChunk<float, Way::kFp32>};
   return kTable;
 }
 

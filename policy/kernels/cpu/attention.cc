@@ -17,10 +17,20 @@ struct Place {
 template <class T>
 class Run {
  public:
-  Run(const AttentionCall& call, const Rows<const T>& q, const Rows<T>& y, float* lse_TA, void (*kernel)(const AttentionChunk&))
-      : call_(call), q_(q), y_(y), lse_TA_(lse_TA), kernel_(kernel), group_(call.heads / call.shape.heads) {
+  Run(const AttentionCall& call,
+      const Rows<const T>& q,
+      const Rows<T>& y,
+      float* lse_TA,
+      void (*kernel)(const AttentionChunk&))
+      : call_(call),
+        q_(q),
+        y_(y),
+        lse_TA_(lse_TA),
+        kernel_(kernel),
+        group_(call.heads / call.shape.heads) {
     for (std::size_t s = 0; s < call.sequences.size(); ++s) {
-      for (std::size_t i = 0; i < call.sequences[s].queries; ++i) places_.push_back({s, i});
+      for (std::size_t i = 0; i < call.sequences[s].queries; ++i)
+        places_.push_back({s, i});
     }
   }
 
@@ -29,7 +39,8 @@ class Run {
   // Rows [begin, end) of key-value head `head`.
   void Chunk(std::size_t head, std::size_t begin, std::size_t end) const {
     std::array<AttentionRow, kAttentionRows> rows;
-    for (std::size_t r = begin; r < end; ++r) rows[r - begin] = RowAt(head, r);
+    for (std::size_t r = begin; r < end; ++r)
+      rows[r - begin] = RowAt(head, r);
     AttentionChunk chunk;
     chunk.shape = call_.shape;
     chunk.pool = call_.pool + head * call_.shape.head_bytes();
@@ -80,18 +91,21 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
   const std::size_t rows = run.rows();
   if (rows == 0) return;
   // Chunks as large as they may be, but enough of them for all threads.
-  const std::size_t per_head = std::max((rows + kAttentionRows - 1) / kAttentionRows, std::min(rows, (threads + heads - 1) / heads));
+  const std::size_t per_head = std::max((rows + kAttentionRows - 1) / kAttentionRows,
+                                        std::min(rows, (threads + heads - 1) / heads));
   const std::size_t chunks = per_head * heads;
   const auto share = [&](std::size_t chunk) { return ShareOf(rows, per_head, chunk % per_head); };
   std::vector<std::size_t> cost(chunks + 1, 0);
-  for (std::size_t c = 0; c < chunks; ++c) cost[c + 1] = cost[c] + run.Cost(share(c).begin, share(c).end);
+  for (std::size_t c = 0; c < chunks; ++c)
+    cost[c + 1] = cost[c] + run.Cost(share(c).begin, share(c).end);
   constexpr std::size_t kSmall = 512;  // keys that are not worth a second thread
   const std::size_t parts = cost[chunks] < kSmall ? 1 : std::min(threads, chunks);
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t part = begin; part < end; ++part) {
       // A chunk belongs to the part that its middle falls into.
       for (std::size_t c = 0; c < chunks; ++c) {
-        if ((cost[c] + cost[c + 1]) / 2 * parts / cost[chunks] == part) run.Chunk(c / per_head, share(c).begin, share(c).end);
+        if ((cost[c] + cost[c + 1]) / 2 * parts / cost[chunks] == part)
+          run.Chunk(c / per_head, share(c).begin, share(c).end);
       }
     }
   });
@@ -99,11 +113,21 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
 
 }  // namespace
 
-void Attention(const Cpu& cpu, const AttentionCall& call, Rows<const Bf16> q, Rows<Bf16> y, float* lse_TA) {
-  Attend(cpu, Run<Bf16>(call, q, y, lse_TA, AttentionKernelsFor(cpu.target()).bf16), call.shape.heads);
+void Attention(const Cpu& cpu,
+               const AttentionCall& call,
+               Rows<const Bf16> q,
+               Rows<Bf16> y,
+               float* lse_TA) {
+  Attend(cpu, Run<Bf16>(call, q, y, lse_TA, AttentionKernelsFor(cpu.target()).bf16),
+         call.shape.heads);
 }
-void Attention(const Cpu& cpu, const AttentionCall& call, Rows<const float> q, Rows<float> y, float* lse_TA) {
-  Attend(cpu, Run<float>(call, q, y, lse_TA, AttentionKernelsFor(cpu.target()).fp32), call.shape.heads);
+void Attention(const Cpu& cpu,
+               const AttentionCall& call,
+               Rows<const float> q,
+               Rows<float> y,
+               float* lse_TA) {
+  Attend(cpu, Run<float>(call, q, y, lse_TA, AttentionKernelsFor(cpu.target()).fp32),
+         call.shape.heads);
 }
 
 }  // namespace aha::policy::cpu

@@ -1,5 +1,6 @@
 #pragma once
-/// Causal attention over pages of cached keys and values: grouped heads (GQA) or the absorbed latent form (MLA,
+/// Causal attention over pages of cached keys and values: grouped heads (GQA) or the absorbed
+/// latent form (MLA,
 /// DeepSeek-V2, arXiv:2405.04434, section 2.1). Decoding and prefill are one function: a query's bits depend on its own
 /// keys alone, not on the queries, sequences, chunks or threads beside it.
 ///
@@ -15,9 +16,10 @@ namespace aha::policy::cpu {
 
 /// New tokens of one sequence, the queries. Their keys are in the pages already.
 struct AttentionSequence {
-  std::span<const std::int32_t> pages;  ///< block table: page of each P tokens, from the sequence's start
-  std::size_t context = 0;              ///< tokens before the first query
-  std::size_t first_row = 0;            ///< of q and y
+  std::span<const std::int32_t>
+      pages;                  ///< block table: page of each P tokens, from the sequence's start
+  std::size_t context = 0;    ///< tokens before the first query
+  std::size_t first_row = 0;  ///< of q and y
   std::size_t queries = 0;
 };
 
@@ -30,12 +32,21 @@ struct AttentionCall {
   float scale = 1;
 };
 
-/// y = softmax(scale * q k^T) v. q is [T, A * W], y [T, A * D]; `lse_TA`, if given, takes the log of each softmax's
-/// denominator, fp32 [T, A].
+/// y = softmax(scale * q k^T) v. q is [T, A * W], y [T, A * D]; `lse_TA`, if given, takes the log
+/// of each softmax's denominator, fp32 [T, A].
 ///
-/// Softmax runs online in blocks of 128 positions from 0, in fp32; weights are rounded to bf16 when the cache is.
-/// Sequences side by side that share pages at the same places (the samples of one prompt) have them read once for all.
-void Attention(const Cpu& cpu, const AttentionCall& call, Rows<const Bf16> q, Rows<Bf16> y, float* lse_TA = nullptr);
-void Attention(const Cpu& cpu, const AttentionCall& call, Rows<const float> q, Rows<float> y, float* lse_TA = nullptr);
+/// Softmax runs online in blocks of 128 positions from 0, in fp32; weights are rounded to bf16 when
+/// the cache is. Sequences side by side that share pages at the same places (the samples of one
+/// prompt) have them read once for all.
+void Attention(const Cpu& cpu,
+               const AttentionCall& call,
+               Rows<const Bf16> q,
+               Rows<Bf16> y,
+               float* lse_TA = nullptr);
+void Attention(const Cpu& cpu,
+               const AttentionCall& call,
+               Rows<const float> q,
+               Rows<float> y,
+               float* lse_TA = nullptr);
 
 }  // namespace aha::policy::cpu

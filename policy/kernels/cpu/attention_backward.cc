@@ -8,7 +8,9 @@ namespace aha::policy::cpu {
 namespace {
 
 template <class T>
-AttentionGradientCall<T> CallOf(const AttentionGradientArgs<T>& a, std::size_t sequence, std::size_t head) {
+AttentionGradientCall<T> CallOf(const AttentionGradientArgs<T>& a,
+                                std::size_t sequence,
+                                std::size_t head) {
   const auto first = static_cast<std::size_t>(a.start_S1[sequence]);
   AttentionGradientCall<T> call;
   call.length = static_cast<std::size_t>(a.start_S1[sequence + 1]) - first;
@@ -51,7 +53,8 @@ void AttentionBackward(const Cpu& cpu, const AttentionGradientArgs<T>& args) {
   // Time grows with the square of a sequence's length.
   std::vector<std::size_t> cost(sequences * args.kv_heads + 1, 0);
   for (std::size_t i = 0; i + 1 < cost.size(); ++i) {
-    const auto length = static_cast<std::size_t>(args.start_S1[i / args.kv_heads + 1] - args.start_S1[i / args.kv_heads]);
+    const auto length = static_cast<std::size_t>(args.start_S1[i / args.kv_heads + 1] -
+                                                 args.start_S1[i / args.kv_heads]);
     cost[i + 1] = cost[i] + length * (length + 64);
   }
   if (cost.back() == 0) return;

@@ -1,8 +1,9 @@
 #pragma once
-/// Gradient of causal attention over whole sequences, from the log-sum-exp that Attention saved. A sequence's gradient
-/// depends on that sequence alone.
+/// Gradient of causal attention over whole sequences, from the log-sum-exp that Attention saved. A
+/// sequence's gradient depends on that sequence alone.
 ///
-/// Shapes: T tokens of a ragged batch, A query heads, G key-value heads, W key width, D value width.
+/// Shapes: T tokens of a ragged batch, A query heads, G key-value heads, W key width, D value
+/// width.
 
 #include <cstdint>
 #include <span>
@@ -16,7 +17,8 @@ template <class T>
 struct AttentionGradientArgs {
   std::span<const std::int64_t> start_S1;  ///< [S + 1]: first token of each sequence
   std::size_t heads = 0, kv_heads = 0, key_width = 0, value_width = 0;
-  bool latent = false;  ///< MLA absorbed: v is k's first D numbers, dv goes into dk; v and dv are not looked at
+  bool latent = false;  ///< MLA absorbed: v is k's first D numbers, dv goes into dk; v and dv are
+                        ///< not looked at
   float scale = 1;
   Rows<const T> q, k, v;  ///< [T, A*W], [T, G*W], [T, G*D]
   Rows<const T> y, dy;    ///< [T, A*D]

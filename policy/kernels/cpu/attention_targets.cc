@@ -20,6 +20,8 @@
 
 #if HWY_ONCE
 namespace aha::policy::cpu {
-const AttentionKernels& AttentionKernelsFor(KernelTarget target) { return AHA_DISPATCH(target, AttentionTable); }
+const AttentionKernels& AttentionKernelsFor(KernelTarget target) {
+  return AHA_DISPATCH(target, AttentionTable);
+}
 }  // namespace aha::policy::cpu
 #endif

@@ -1,11 +1,11 @@
 #include "policy/kernels/cpu/buffer.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-
-#include <sys/mman.h>
 
 #include "policy/kernels/cpu/cpu.h"
 
@@ -23,7 +23,9 @@ Buffer::Buffer(std::size_t bytes) : size_(bytes) {
   std::memset(memory, 0, whole);
 }
 
-void Buffer::Free::operator()(std::byte* p) const { std::free(p); }
+void Buffer::Free::operator()(std::byte* p) const {
+  std::free(p);
+}
 
 void* ThreadScratch(ScratchSlot slot, std::size_t bytes) {
   thread_local std::array<Buffer, static_cast<std::size_t>(ScratchSlot::kCount)> buffers;

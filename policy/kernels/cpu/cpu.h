@@ -8,7 +8,8 @@
 
 namespace aha::policy::cpu {
 
-/// Kernels may be called with one Cpu from several threads; then only one of them is helped by its pool.
+/// Kernels may be called with one Cpu from several threads; then only one of them is helped by its
+/// pool.
 class Cpu {
  public:
   Cpu(KernelTarget target, int threads) : target_(target), pool_(threads) {}
@@ -22,9 +23,20 @@ class Cpu {
   ThreadPool pool_;
 };
 
-/// Memory of this thread for a kernel's intermediate results, at least `bytes`, aligned to 64, kept between calls.
-/// Slots are apart: what one call holds in a slot is gone when the same slot is asked for again.
-enum class ScratchSlot : unsigned char { kRows, kTile, kScores, kMix, kPage, kState, kCount };
+/// Memory of this thread for a kernel's intermediate results, at least `bytes`, aligned to 64, kept
+/// between calls. Slots are apart: what one call holds in a slot is gone when the same slot is
+/// asked for again.
+enum class ScratchSlot : unsigned char {
+  kRows,
+  kTile,
+  kScores,
+  kMix,
+  kPage,
+  kState,
+  kLogits,
+  kSlopes,
+  kCount
+};
 void* ThreadScratch(ScratchSlot slot, std::size_t bytes);
 
 }  // namespace aha::policy::cpu

@@ -4,6 +4,7 @@
 
 #include "policy/kernels/cpu/gemm_kernels.h"
 #include "policy/kernels/cpu/ops_kernels.h"
+#include "policy/kernels/cpu/weight_gradient.h"
 
 namespace aha::policy::cpu {
 namespace {
@@ -20,21 +21,30 @@ const RowOps<T>& OpsOf(const Cpu& cpu) {
 template <class F>
 void EachRow(const Cpu& cpu, std::size_t rows, std::size_t width, const F& f) {
   constexpr std::size_t kGrain = std::size_t{1} << 14;
-  cpu.pool().ParallelFor(rows, std::max<std::size_t>(1, kGrain / std::max<std::size_t>(1, width)), [&](std::size_t begin, std::size_t end) {
-    for (std::size_t r = begin; r < end; ++r) f(r);
-  });
+  cpu.pool().ParallelFor(rows, std::max<std::size_t>(1, kGrain / std::max<std::size_t>(1, width)),
+                         [&](std::size_t begin, std::size_t end) {
+                           for (std::size_t r = begin; r < end; ++r)
+                             f(r);
+                         });
 }
 
-// Runs `kernel` for each expert's rows; panels of all experts are dealt to threads in one go, by their cost.
+// Runs `kernel` for each expert's rows; panels of all experts are dealt to threads in one go, by
+// their cost.
 template <class T, class W>
-void Grouped(const Cpu& cpu, const ExpertPlan& plan, const Rows<const T>& x, const Rows<T>& y, std::size_t panels, const W& weight_of,
+void Grouped(const Cpu& cpu,
+             const ExpertPlan& plan,
+             const Rows<const T>& x,
+             const Rows<T>& y,
+             std::size_t panels,
+             const W& weight_of,
              void (*kernel)(const GemmCall&)) {
   const std::size_t experts = plan.start_E1.size() - 1;
   const auto rows_of = [&](std::size_t e) { return plan.start_E1[e + 1] - plan.start_E1[e]; };
   // A panel is read once and used for every row: reading costs as much as some rows.
   constexpr std::size_t kReading = 6;
   std::size_t total = 0;
-  for (std::size_t e = 0; e < experts; ++e) total += rows_of(e) == 0 ? 0 : (rows_of(e) + kReading) * panels;
+  for (std::size_t e = 0; e < experts; ++e)
+    total += rows_of(e) == 0 ? 0 : (rows_of(e) + kReading) * panels;
   if (total == 0) return;
   const auto parts = static_cast<std::size_t>(cpu.threads());
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t first, std::size_t last) {
@@ -45,7 +55,9 @@ void Grouped(const Cpu& cpu, const ExpertPlan& plan, const Rows<const T>& x, con
       if (rows_of(e) == 0) continue;
       // Panels whose start, as a cost, lies in [begin, end).
       const std::size_t cost = rows_of(e) + kReading;
-      const auto panel_at = [&](std::size_t place) { return place <= before ? 0 : std::min(panels, (place - before + cost - 1) / cost); };
+      const auto panel_at = [&](std::size_t place) {
+        return place <= before ? 0 : std::min(panels, (place - before + cost - 1) / cost);
+      };
       GemmCall call;
       call.x = x[plan.start_E1[e]];
       call.x_stride = x.stride;
@@ -64,12 +76,16 @@ void Grouped(const Cpu& cpu, const ExpertPlan& plan, const Rows<const T>& x, con
 
 }  // namespace
 
-ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK, std::size_t slots, std::size_t experts) {
+ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
+                       std::size_t slots,
+                       std::size_t experts) {
   ExpertPlan plan;
   plan.slots = slots;
   plan.start_E1.assign(experts + 1, 0);
-  for (const std::int32_t e : experts_TK) ++plan.start_E1[static_cast<std::size_t>(e) + 1];
-  for (std::size_t e = 0; e < experts; ++e) plan.start_E1[e + 1] += plan.start_E1[e];
+  for (const std::int32_t e : experts_TK)
+    ++plan.start_E1[static_cast<std::size_t>(e) + 1];
+  for (std::size_t e = 0; e < experts; ++e)
+    plan.start_E1[e + 1] += plan.start_E1[e];
   std::vector<std::size_t> next(plan.start_E1.begin(), plan.start_E1.end() - 1);
   plan.from_S.resize(experts_TK.size());
   plan.place_S.resize(experts_TK.size());
@@ -83,41 +99,67 @@ ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK, std::size_t slo
 
 template <class T>
 void Dispatch(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x_TH, Rows<T> sent_SH) {
-  EachRow(cpu, plan.from_S.size(), x_TH.width, [&](std::size_t s) { std::copy_n(x_TH[plan.from_S[s] / plan.slots], x_TH.width, sent_SH[s]); });
+  EachRow(cpu, plan.from_S.size(), x_TH.width, [&](std::size_t s) {
+    std::copy_n(x_TH[plan.from_S[s] / plan.slots], x_TH.width, sent_SH[s]);
+  });
 }
 
 template <class T>
-void Combine(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_SH, const float* weights_TK, Rows<T> y_TH) {
+void Combine(const Cpu& cpu,
+             const ExpertPlan& plan,
+             Rows<const T> sent_SH,
+             const float* weights_TK,
+             Rows<T> y_TH) {
   const auto weighted_sum = OpsOf<T>(cpu).weighted_sum;
   const std::vector<float> ones(weights_TK == nullptr ? plan.slots : 0, 1.0F);
   EachRow(cpu, y_TH.count, y_TH.width * plan.slots, [&](std::size_t t) {
     thread_local std::vector<const T*> rows;
     rows.resize(plan.slots);
-    for (std::size_t k = 0; k < plan.slots; ++k) rows[k] = sent_SH[plan.place_S[t * plan.slots + k]];
-    weighted_sum(rows.data(), weights_TK == nullptr ? ones.data() : weights_TK + t * plan.slots, plan.slots, y_TH.width, y_TH[t]);
+    for (std::size_t k = 0; k < plan.slots; ++k)
+      rows[k] = sent_SH[plan.place_S[t * plan.slots + k]];
+    weighted_sum(rows.data(), weights_TK == nullptr ? ones.data() : weights_TK + t * plan.slots,
+                 plan.slots, y_TH.width, y_TH[t]);
   });
 }
 
 template <class T>
-void GroupedGemm(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x, std::span<const PackedMatrix* const> weights_E, Rows<T> y) {
+void GroupedGemm(const Cpu& cpu,
+                 const ExpertPlan& plan,
+                 Rows<const T> x,
+                 std::span<const PackedMatrix* const> weights_E,
+                 Rows<T> y) {
   const GemmKernels& kernels = GemmKernelsFor(cpu.target());
   const auto kernel = std::is_same_v<T, Bf16> ? kernels.bf16_to_bf16 : kernels.fp32;
-  Grouped(cpu, plan, x, y, weights_E[0]->panels(), [&](std::size_t e) -> const PackedMatrix& { return *weights_E[e]; }, kernel);
+  Grouped(
+      cpu, plan, x, y, weights_E[0]->panels(),
+      [&](std::size_t e) -> const PackedMatrix& { return *weights_E[e]; }, kernel);
 }
 
 template <class T>
-void GroupedGateUpSwiGlu(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x, std::span<const PackedGateUp* const> weights_E, Rows<T> y) {
+void GroupedGateUpSwiGlu(const Cpu& cpu,
+                         const ExpertPlan& plan,
+                         Rows<const T> x,
+                         std::span<const PackedGateUp* const> weights_E,
+                         Rows<T> y) {
   const GemmKernels& kernels = GemmKernelsFor(cpu.target());
   const auto kernel = std::is_same_v<T, Bf16> ? kernels.bf16_swiglu : kernels.fp32_swiglu;
-  Grouped(cpu, plan, x, y, weights_E[0]->both().panels() / 2, [&](std::size_t e) -> const PackedMatrix& { return weights_E[e]->both(); }, kernel);
+  Grouped(
+      cpu, plan, x, y, weights_E[0]->both().panels() / 2,
+      [&](std::size_t e) -> const PackedMatrix& { return weights_E[e]->both(); }, kernel);
 }
 
 template <class T>
-void RunExperts(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x_TH, const float* weights_TK, std::span<const PackedGateUp* const> gate_up_E,
-                std::span<const PackedMatrix* const> down_E, Rows<T> y_TH) {
+void RunExperts(const Cpu& cpu,
+                const ExpertPlan& plan,
+                Rows<const T> x_TH,
+                const float* weights_TK,
+                std::span<const PackedGateUp* const> gate_up_E,
+                std::span<const PackedMatrix* const> down_E,
+                Rows<T> y_TH) {
   const std::size_t sent = plan.from_S.size();
   const std::size_t wide = gate_up_E[0]->intermediate();
-  auto* memory = static_cast<T*>(ThreadScratch(ScratchSlot::kState, sent * (2 * x_TH.width + wide) * sizeof(T)));
+  auto* memory = static_cast<T*>(
+      ThreadScratch(ScratchSlot::kState, sent * (2 * x_TH.width + wide) * sizeof(T)));
   const Rows<T> in(memory, sent, x_TH.width);
   const Rows<T> out(memory + sent * x_TH.width, sent, x_TH.width);
   const Rows<T> act(memory + 2 * sent * x_TH.width, sent, wide);
@@ -128,7 +170,27 @@ void RunExperts(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> x_TH, cons
 }
 
 template <class T>
-void CombineBackward(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_SH, const float* weights_TK, Rows<const T> dy_TH, Rows<T> dsent_SH,
+void GroupedWeightGradient(const Cpu& cpu,
+                           const ExpertPlan& plan,
+                           Rows<const T> dy,
+                           Rows<const T> x,
+                           std::span<const Rows<float>> dw_E) {
+  for (std::size_t e = 0; e < dw_E.size(); ++e) {
+    const std::size_t first = plan.start_E1[e];
+    const std::size_t rows = plan.start_E1[e + 1] - first;
+    if (rows == 0) continue;
+    WeightGradient(cpu, Rows<const T>(dy[first], rows, dy.width, dy.stride),
+                   Rows<const T>(x[first], rows, x.width, x.stride), dw_E[e]);
+  }
+}
+
+template <class T>
+void CombineBackward(const Cpu& cpu,
+                     const ExpertPlan& plan,
+                     Rows<const T> sent_SH,
+                     const float* weights_TK,
+                     Rows<const T> dy_TH,
+                     Rows<T> dsent_SH,
                      float* dweights_TK) {
   const RowOps<T>& ops = OpsOf<T>(cpu);
   EachRow(cpu, plan.from_S.size(), dy_TH.width, [&](std::size_t s) {
@@ -139,14 +201,20 @@ void CombineBackward(const Cpu& cpu, const ExpertPlan& plan, Rows<const T> sent_
   });
 }
 
-#define AHA_FOR(T)                                                                                                                      \
-  template void Dispatch<T>(const Cpu&, const ExpertPlan&, Rows<const T>, Rows<T>);                                                     \
-  template void Combine<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, Rows<T>);                                        \
-  template void GroupedGemm<T>(const Cpu&, const ExpertPlan&, Rows<const T>, std::span<const PackedMatrix* const>, Rows<T>);            \
-  template void GroupedGateUpSwiGlu<T>(const Cpu&, const ExpertPlan&, Rows<const T>, std::span<const PackedGateUp* const>, Rows<T>);    \
-  template void RunExperts<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, std::span<const PackedGateUp* const>,         \
-                              std::span<const PackedMatrix* const>, Rows<T>);                                                           \
-  template void CombineBackward<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, Rows<const T>, Rows<T>, float*);
+#define AHA_FOR(T)                                                                               \
+  template void Dispatch<T>(const Cpu&, const ExpertPlan&, Rows<const T>, Rows<T>);              \
+  template void Combine<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*, Rows<T>); \
+  template void GroupedGemm<T>(const Cpu&, const ExpertPlan&, Rows<const T>,                     \
+                               std::span<const PackedMatrix* const>, Rows<T>);                   \
+  template void GroupedGateUpSwiGlu<T>(const Cpu&, const ExpertPlan&, Rows<const T>,             \
+                                       std::span<const PackedGateUp* const>, Rows<T>);           \
+  template void RunExperts<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*,        \
+                              std::span<const PackedGateUp* const>,                              \
+                              std::span<const PackedMatrix* const>, Rows<T>);                    \
+  template void GroupedWeightGradient<T>(const Cpu&, const ExpertPlan&, Rows<const T>,           \
+                                         Rows<const T>, std::span<const Rows<float>>);           \
+  template void CombineBackward<T>(const Cpu&, const ExpertPlan&, Rows<const T>, const float*,   \
+                                   Rows<const T>, Rows<T>, float*);
 AHA_FOR(Bf16)
 AHA_FOR(float)
 #undef AHA_FOR

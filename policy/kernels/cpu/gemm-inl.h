@@ -1,81 +1,102 @@
-// Matrix products of one target. Each element of y is one chain of additions over k, in order of k (pairs of k with
-// vdpbf16ps), whatever tile it falls in: tiles share loads, never a sum.
+// Matrix products of one target. Each element of y is one chain of additions over k, in order of k
+// (pairs of k with vdpbf16ps), whatever tile it falls in: tiles share loads, never a sum.
 namespace aha::policy::cpu::AHA_NS {
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
 
 constexpr std::size_t kPanel = PackedMatrix::kPanel;
-constexpr std::size_t kVectors = kPanel / kL;              // vectors across a panel
-constexpr std::size_t kRowBlockBytes = std::size_t{1} << 18;  // rows of x that stay in the second-level cache
+constexpr std::size_t kVectors = kPanel / kL;  // vectors across a panel
+constexpr std::size_t kRowBlockBytes = std::size_t{1}
+                                       << 18;  // rows of x that stay in the second-level cache
 
 template <Way way>
-std::size_t Steps(const PackedMatrix& w) {
-  return way == Way::kFp32 ? w.k() : (w.k() + 1) / 2;
+HWY_INLINE std::size_t Steps(const GemmCall& call) {
+  const std::size_t k = call.k_end - call.k_begin;
+  return way == Way::kFp32 ? k : (k + 1) / 2;
+}
+// A panel from the call's first k on.
+template <Way way>
+HWY_INLINE const std::byte* PanelOf(const GemmCall& call, std::size_t panel) {
+  return call.w->panel(panel) + call.k_begin * kPanel * (way == Way::kFp32 ? 4 : 2);
 }
 
 // A tile of MR rows and NV vectors of columns, the first of them vector `v0` of W.
 template <Way way, class Out, int MR, int NV>
-void Product(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0) {
-  const PackedMatrix& w = *call.w;
+void Product(const GemmCall& call,
+             const Source& x,
+             std::size_t row,
+             std::size_t v0,
+             [[maybe_unused]] const Ahead& ahead) {
   const std::byte* from[NV];
-  for (int v = 0; v < NV; ++v) from[v] = w.panel((v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
+  for (int v = 0; v < NV; ++v)
+    from[v] = PanelOf<way>(call, (v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
   const std::size_t column = v0 * kL;
-  const auto left = [&](int v) { return call.n > column + v * kL ? call.n - column - v * kL : std::size_t{0}; };
+  const auto left = [&](int v) {
+    return call.n > column + v * kL ? call.n - column - v * kL : std::size_t{0};
+  };
   Tile<MR, NV> tile;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) tile.sum[m][v] = Zeros();
+    for (int v = 0; v < NV; ++v)
+      tile.sum[m][v] = Zeros();
   }
   if constexpr (std::is_same_v<Out, float>) {
     if (call.add) {
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) tile.sum[m][v] = LoadN(y + m * call.y_stride + column + v * kL, left(v));
+        for (int v = 0; v < NV; ++v)
+          tile.sum[m][v] = LoadN(y + m * call.y_stride + column + v * kL, left(v));
       }
     }
   }
   constexpr bool kMayAsk = way == Way::kPairs && MR > 4 && NV == 2;
-  if (kMayAsk && x.first && v0 / kVectors + 1 < call.panel_end) {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile, w.panel_bytes());
+  if (kMayAsk && ahead.step != 0) {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile, ahead);
   } else {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile);
   }
   if (call.bias != nullptr) {
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) {
       const V bias = LoadN(call.bias + column + v * kL, left(v));
 #pragma GCC unroll 12
-      for (int m = 0; m < MR; ++m) tile.sum[m][v] = hn::Add(tile.sum[m][v], bias);
+      for (int m = 0; m < MR; ++m)
+        tile.sum[m][v] = hn::Add(tile.sum[m][v], bias);
     }
   }
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) StoreN(tile.sum[m][v], y + m * call.y_stride + column + v * kL, left(v));
+    for (int v = 0; v < NV; ++v)
+      StoreN(tile.sum[m][v], y + m * call.y_stride + column + v * kL, left(v));
   }
 }
 
 // silu(gate) * up of MR rows and NV vectors of columns, rounding where separate operators would.
 template <Way way, class Out, int MR, int NV>
-void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::size_t v0) {
-  const PackedMatrix& w = *call.w;
+void SwiGluProduct(const GemmCall& call,
+                   const Source& x,
+                   std::size_t row,
+                   std::size_t v0,
+                   const Ahead&) {
   const std::byte* from[2 * NV];
   for (int v = 0; v < NV; ++v) {
     const std::size_t panel = (v0 + v) / kVectors * 2;
     const std::size_t within = (v0 + v) % kVectors * (kL * 4);
-    from[v] = w.panel(panel) + within;
-    from[NV + v] = w.panel(panel + 1) + within;
+    from[v] = PanelOf<way>(call, panel) + within;
+    from[NV + v] = PanelOf<way>(call, panel + 1) + within;
   }
   Tile<MR, 2 * NV> tile;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < 2 * NV; ++v) tile.sum[m][v] = Zeros();
+    for (int v = 0; v < 2 * NV; ++v)
+      tile.sum[m][v] = Zeros();
   }
-  Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(w), kPanel * 4, tile);
+  Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(call), kPanel * 4, tile);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
@@ -93,12 +114,14 @@ void SwiGluProduct(const GemmCall& call, const Source& x, std::size_t row, std::
 // Copies rows as tiles read them, when they cannot be read where they are.
 template <Way way>
 Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
-  const std::size_t k = call.w->k();
+  const std::size_t k = call.k_end - call.k_begin;
   if constexpr (way == Way::kFp32) {
-    return {reinterpret_cast<const std::byte*>(static_cast<const float*>(call.x) + row * call.x_stride), call.x_stride * 4};
+    const float* x = static_cast<const float*>(call.x) + row * call.x_stride + call.k_begin;
+    return {reinterpret_cast<const std::byte*>(x), call.x_stride * 4};
   } else {
-    const Bf16* x = static_cast<const Bf16*>(call.x) + row * call.x_stride;
-    if (way == Way::kPairs && k % 2 == 0) return {reinterpret_cast<const std::byte*>(x), call.x_stride * 2};
+    const Bf16* x = static_cast<const Bf16*>(call.x) + row * call.x_stride + call.k_begin;
+    if (way == Way::kPairs && k % 2 == 0)
+      return {reinterpret_cast<const std::byte*>(x), call.x_stride * 2};
     using T = std::conditional_t<way == Way::kPairs, Bf16, float>;
     const std::size_t wide = (k + 1) / 2 * 2;
     auto* copy = static_cast<T*>(ThreadScratch(ScratchSlot::kRows, rows * wide * sizeof(T)));
@@ -108,7 +131,8 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
       if constexpr (way == Way::kPairs) {
         std::memcpy(to, from, k * sizeof(T));
       } else {
-        for (std::size_t i = 0; i < k; i += kL) StoreN(LoadN(from + i, k - i), to + i, k - i);
+        for (std::size_t i = 0; i < k; i += kL)
+          StoreN(LoadN(from + i, k - i), to + i, k - i);
       }
       if (wide > k) to[k] = T{};
     }
@@ -116,9 +140,11 @@ Source Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
   }
 }
 
-using TileFunction = void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0);
+using TileFunction =
+    void (*)(const GemmCall&, const Source&, std::size_t row, std::size_t v0, const Ahead&);
 
-// A tile function and its width, for each number of rows; few rows take more columns, to hide the latency of sums.
+// A tile function and its width, for each number of rows; few rows take more columns, to hide the
+// latency of sums.
 struct TileChoice {
   TileFunction wide, narrow;
   std::size_t vectors;
@@ -127,11 +153,18 @@ struct TileChoice {
 template <Way way, class Out, bool swiglu, int MR>
 constexpr TileChoice Choice() {
   if constexpr (kL < 16) {
-    if constexpr (swiglu) return {SwiGluProduct<way, Out, MR, 1>, SwiGluProduct<way, Out, MR, 1>, 1};
-    else return {Product<way, Out, MR, 2>, Product<way, Out, MR, 2>, 2};
+    if constexpr (swiglu)
+      return {SwiGluProduct<way, Out, MR, 1>, SwiGluProduct<way, Out, MR, 1>, 1};
+    else
+      return {Product<way, Out, MR, 2>, Product<way, Out, MR, 2>, 2};
   } else if constexpr (swiglu) {
     constexpr int kWide = MR <= 3 ? 4 : MR <= 6 ? 2 : 1;
-    return {SwiGluProduct<way, Out, MR, kWide>, SwiGluProduct<way, Out, MR, kWide == 1 ? 1 : 2>, kWide};
+    return {SwiGluProduct<way, Out, MR, kWide>,
+            SwiGluProduct < way,
+            Out,
+            MR,
+            kWide == 1 ? 1 : 2 >,
+            kWide};
   } else {
     constexpr int kWide = MR <= 3 ? 8 : MR <= 6 ? 4 : 2;
     return {Product<way, Out, MR, kWide>, Product<way, Out, MR, 2>, kWide};
@@ -143,10 +176,19 @@ constexpr std::array<TileChoice, sizeof...(I)> Choices(std::index_sequence<I...>
   return {Choice<way, Out, swiglu, static_cast<int>(I) + 1>()...};
 }
 
+// The part of the next panel that tile t of `tiles` asks for: each of the first four a share of it.
+HWY_INLINE Ahead NextPanel(const GemmCall& call, std::size_t v, std::size_t tiles, std::size_t t) {
+  const std::size_t next = v / kVectors + 1;
+  const std::size_t shares = tiles >= 4 ? 4 : tiles >= 2 ? 2 : 1;
+  if (next >= call.panel_end || t >= shares) return {};
+  const std::size_t bytes = (call.k_end - call.k_begin + 1) / 2 * kPanel * 4;
+  return {PanelOf<Way::kPairs>(call, next) + bytes / shares * t, kPanel * 4 / shares};
+}
+
 template <Way way, class Out, bool swiglu>
-void Gemm(const GemmCall& call) {
+void GemmSlab(const GemmCall& call) {
   static constexpr auto kChoices = Choices<way, Out, swiglu>(std::make_index_sequence<kMostRows>());
-  const std::size_t row_bytes = call.w->padded_k() * (way == Way::kPairs ? 2 : 4);
+  const std::size_t row_bytes = (call.k_end - call.k_begin + 1) * (way == Way::kPairs ? 2 : 4);
   const std::size_t block = std::max(kMostRows, kRowBlockBytes / row_bytes / kMostRows * kMostRows);
   const std::size_t end = call.panel_end * kVectors;
   for (std::size_t start = 0; start < call.rows; start += block) {
@@ -160,12 +202,14 @@ void Gemm(const GemmCall& call) {
       for (std::size_t t = 0; t < tiles; ++t) {
         const std::size_t first = rows * t / tiles;
         const TileChoice& choice = kChoices[rows * (t + 1) / tiles - first - 1];
-        const Source tile = {x.data + first * x.bytes, x.bytes, t == 0};
+        const Source tile = {x.data + first * x.bytes, x.bytes};
+        const Ahead ahead = NextPanel(call, v, tiles, t);
         if (wide && choice.vectors == tallest.vectors) {
-          choice.wide(call, tile, start + first, v);
+          choice.wide(call, tile, start + first, v, ahead);
         } else {
           const std::size_t narrow = swiglu && (kL < 16 || choice.vectors == 1) ? 1 : 2;
-          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow) choice.narrow(call, tile, start + first, u);
+          for (std::size_t u = v; u < v + (wide ? tallest.vectors : narrow); u += narrow)
+            choice.narrow(call, tile, start + first, u, ahead);
         }
       }
       v += wide ? tallest.vectors : swiglu && (kL < 16 || tallest.vectors == 1) ? 1 : 2;
@@ -173,9 +217,31 @@ void Gemm(const GemmCall& call) {
   }
 }
 
+// Long rows into fp32 go slab by slab of k, sums waiting in y between them: the same chains, and W
+// is read once.
+template <Way way, class Out, bool swiglu>
+void Gemm(const GemmCall& call) {
+  constexpr std::size_t kSlab = 2048;
+  GemmCall slab = call;
+  slab.k_end = call.w->k();
+  if constexpr (std::is_same_v<Out, float> && !swiglu) {
+    while (call.rows > kMostRows && slab.k_end - slab.k_begin > 2 * kSlab) {
+      slab.k_end = slab.k_begin + kSlab;
+      slab.bias = nullptr;
+      GemmSlab<way, Out, swiglu>(slab);
+      slab.add = true;
+      slab.bias = call.bias;
+      slab.k_begin = slab.k_end;
+      slab.k_end = call.w->k();
+    }
+  }
+  GemmSlab<way, Out, swiglu>(slab);
+}
+
 const GemmKernels& Table() {
-  static constexpr GemmKernels kTable = {Gemm<kBf16Way, Bf16, false>, Gemm<kBf16Way, float, false>, Gemm<Way::kFp32, float, false>,
-                                         Gemm<kBf16Way, Bf16, true>, Gemm<Way::kFp32, float, true>};
+  static constexpr GemmKernels kTable = {Gemm<kBf16Way, Bf16, false>, Gemm<kBf16Way, float, false>,
+                                         Gemm<Way::kFp32, float, false>, Gemm<kBf16Way, Bf16, true>,
+                                         Gemm<Way::kFp32, float, true>};
   return kTable;
 }
 

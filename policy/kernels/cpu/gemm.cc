@@ -1,5 +1,7 @@
 #include "policy/kernels/cpu/gemm.h"
 
+#include <algorithm>
+
 #include "policy/kernels/cpu/gemm_kernels.h"
 
 namespace aha::policy::cpu {
@@ -8,8 +10,14 @@ namespace {
 using Function = void (*)(const GemmCall&);
 
 // Panels are shared out if there are enough of them, else rows.
-void Run(const Cpu& cpu, const GemmCall& call, std::size_t panels, std::size_t x_size, std::size_t y_size, Function function) {
-  constexpr std::size_t kSmall = std::size_t{1} << 16;  // products that are not worth a second thread
+void Run(const Cpu& cpu,
+         const GemmCall& call,
+         std::size_t panels,
+         std::size_t x_size,
+         std::size_t y_size,
+         Function function) {
+  constexpr std::size_t kSmall = std::size_t{1}
+                                 << 16;  // products that are not worth a second thread
   const auto threads = static_cast<std::size_t>(cpu.threads());
   if (threads == 1 || call.rows * call.w->n() * call.w->k() < kSmall) {
     GemmCall whole = call;
@@ -48,22 +56,95 @@ GemmCall CallOf(const Rows<const In>& x, const PackedMatrix& w, const Rows<Out>&
 }
 
 template <class In, class Out>
-void RunGemm(const Cpu& cpu, const Rows<const In>& x, const PackedMatrix& w, const Rows<Out>& y, const float* bias, bool add, Function function) {
+void RunGemm(const Cpu& cpu,
+             const Rows<const In>& x,
+             const PackedMatrix& w,
+             const Rows<Out>& y,
+             const float* bias,
+             bool add,
+             Function function) {
   GemmCall call = CallOf(x, w, y);
   call.bias = bias;
   call.add = add;
   Run(cpu, call, w.panels(), sizeof(In), sizeof(Out), function);
 }
 
+// Heads are shared out, and rows too where there are more threads than heads.
+template <class T>
+void RunHeads(const Cpu& cpu,
+              const Rows<const T>& x,
+              std::size_t x_apart,
+              std::span<const PackedMatrix* const> w_A,
+              const Rows<T>& y,
+              std::size_t y_apart,
+              Function function) {
+  const std::size_t heads = w_A.size();
+  if (heads == 0 || x.count == 0) return;
+  const auto threads = static_cast<std::size_t>(cpu.threads());
+  const std::size_t cuts = std::min(x.count, (threads + heads - 1) / heads);
+  constexpr std::size_t kSmall = std::size_t{1} << 16;
+  const std::size_t work = heads * x.count * w_A[0]->n() * w_A[0]->k();
+  const auto run = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::size_t head = i / cuts;
+      const Share rows = ShareOf(x.count, cuts, i % cuts);
+      GemmCall call;
+      call.x = x[rows.begin] + head * x_apart;
+      call.x_stride = x.stride;
+      call.rows = rows.end - rows.begin;
+      call.w = w_A[head];
+      call.panel_end = call.w->panels();
+      call.n = call.w->n();
+      call.y = y[rows.begin] + head * y_apart;
+      call.y_stride = y.stride;
+      function(call);
+    }
+  };
+  if (work < kSmall) {
+    run(0, heads * cuts);
+  } else {
+    cpu.pool().ParallelFor(heads * cuts, 1, run);
+  }
+}
+
 }  // namespace
 
-void Gemm(const Cpu& cpu, Rows<const Bf16> x, const PackedMatrix& w, Rows<Bf16> y, const float* bias) {
+void GemmHeads(const Cpu& cpu,
+               Rows<const Bf16> x,
+               std::size_t x_apart,
+               std::span<const PackedMatrix* const> w_A,
+               Rows<Bf16> y,
+               std::size_t y_apart) {
+  RunHeads(cpu, x, x_apart, w_A, y, y_apart, GemmKernelsFor(cpu.target()).bf16_to_bf16);
+}
+void GemmHeads(const Cpu& cpu,
+               Rows<const float> x,
+               std::size_t x_apart,
+               std::span<const PackedMatrix* const> w_A,
+               Rows<float> y,
+               std::size_t y_apart) {
+  RunHeads(cpu, x, x_apart, w_A, y, y_apart, GemmKernelsFor(cpu.target()).fp32);
+}
+
+void Gemm(const Cpu& cpu,
+          Rows<const Bf16> x,
+          const PackedMatrix& w,
+          Rows<Bf16> y,
+          const float* bias) {
   RunGemm(cpu, x, w, y, bias, false, GemmKernelsFor(cpu.target()).bf16_to_bf16);
 }
-void Gemm(const Cpu& cpu, Rows<const Bf16> x, const PackedMatrix& w, Rows<float> y, const float* bias) {
+void Gemm(const Cpu& cpu,
+          Rows<const Bf16> x,
+          const PackedMatrix& w,
+          Rows<float> y,
+          const float* bias) {
   RunGemm(cpu, x, w, y, bias, false, GemmKernelsFor(cpu.target()).bf16_to_fp32);
 }
-void Gemm(const Cpu& cpu, Rows<const float> x, const PackedMatrix& w, Rows<float> y, const float* bias) {
+void Gemm(const Cpu& cpu,
+          Rows<const float> x,
+          const PackedMatrix& w,
+          Rows<float> y,
+          const float* bias) {
   RunGemm(cpu, x, w, y, bias, false, GemmKernelsFor(cpu.target()).fp32);
 }
 void GemmAdd(const Cpu& cpu, Rows<const Bf16> x, const PackedMatrix& w, Rows<float> y) {
@@ -74,10 +155,12 @@ void GemmAdd(const Cpu& cpu, Rows<const float> x, const PackedMatrix& w, Rows<fl
 }
 
 void GateUpSwiGlu(const Cpu& cpu, Rows<const Bf16> x, const PackedGateUp& w, Rows<Bf16> y) {
-  Run(cpu, CallOf(x, w.both(), y), w.both().panels() / 2, sizeof(Bf16), sizeof(Bf16), GemmKernelsFor(cpu.target()).bf16_swiglu);
+  Run(cpu, CallOf(x, w.both(), y), w.both().panels() / 2, sizeof(Bf16), sizeof(Bf16),
+      GemmKernelsFor(cpu.target()).bf16_swiglu);
 }
 void GateUpSwiGlu(const Cpu& cpu, Rows<const float> x, const PackedGateUp& w, Rows<float> y) {
-  Run(cpu, CallOf(x, w.both(), y), w.both().panels() / 2, sizeof(float), sizeof(float), GemmKernelsFor(cpu.target()).fp32_swiglu);
+  Run(cpu, CallOf(x, w.both(), y), w.both().panels() / 2, sizeof(float), sizeof(float),
+      GemmKernelsFor(cpu.target()).fp32_swiglu);
 }
 
 }  // namespace aha::policy::cpu

@@ -1,5 +1,5 @@
-// Matrix products on bf16 tiles: 32 rows x one panel at a time, two tiles by two. All rows go through tiles, also a single one,
-// so that a row's bits do not depend on how many there are.
+// Matrix products on bf16 tiles: 32 rows x one panel at a time, two tiles by two. All rows go
+// through tiles, also a single one, so that a row's bits do not depend on how many there are.
 
 #include <algorithm>
 #include <cstring>
@@ -33,13 +33,20 @@ Staged Stage(const GemmCall& call, std::size_t row, std::size_t rows) {
   const std::size_t whole = (rows + kTileRows - 1) / kTileRows * kTileRows;
   auto* copy = static_cast<Bf16*>(ThreadScratch(ScratchSlot::kRows, whole * wide * sizeof(Bf16)));
   std::memset(copy, 0, whole * wide * sizeof(Bf16));
-  for (std::size_t r = 0; r < rows; ++r) std::memcpy(copy + r * wide, x + r * call.x_stride, k * sizeof(Bf16));
+  for (std::size_t r = 0; r < rows; ++r)
+    std::memcpy(copy + r * wide, x + r * call.x_stride, k * sizeof(Bf16));
   return {copy, wide};
 }
 
 // sums [32][32] (+)= 32 rows of x against one panel.
 template <class Tiles>
-void PanelProduct(Tiles& tiles, const Bf16* x, std::size_t stride, const std::byte* panel, std::size_t padded_k, bool add, float* sums) {
+void PanelProduct(Tiles& tiles,
+                  const Bf16* x,
+                  std::size_t stride,
+                  const std::byte* panel,
+                  std::size_t padded_k,
+                  bool add,
+                  float* sums) {
   const std::size_t row = kPanel * sizeof(float);
   float* lower = sums + 16 * kPanel;
   if (add) {
@@ -71,12 +78,18 @@ void PanelProduct(Tiles& tiles, const Bf16* x, std::size_t stride, const std::by
 }
 
 template <class Out>
-void Finish(const GemmCall& call, const float* sums, std::size_t row, std::size_t rows, std::size_t panel, const OpsKernels& ops) {
+void Finish(const GemmCall& call,
+            const float* sums,
+            std::size_t row,
+            std::size_t rows,
+            std::size_t panel,
+            const OpsKernels& ops) {
   const std::size_t column = panel * kPanel;
   const std::size_t columns = std::min(kPanel, call.n - column);
   for (std::size_t r = 0; r < rows; ++r) {
     Out* y = static_cast<Out*>(call.y) + (row + r) * call.y_stride + column;
-    ops.finish(sums + r * kPanel, call.bias == nullptr ? nullptr : call.bias + column, columns, std::is_same_v<Out, Bf16>, y);
+    ops.finish(sums + r * kPanel, call.bias == nullptr ? nullptr : call.bias + column, columns,
+               std::is_same_v<Out, Bf16>, y);
   }
 }
 
@@ -85,8 +98,10 @@ void Gemm(const GemmCall& call) {
   const OpsKernels& ops = OpsKernelsFor(KernelTarget::kAvx512Bf16);
   const PackedMatrix& w = *call.w;
   const std::size_t wide = w.padded_k();
-  const std::size_t block = std::max(kTileRows, kBlockBytes / (wide * sizeof(Bf16)) / kTileRows * kTileRows);
-  auto* sums = static_cast<float*>(ThreadScratch(ScratchSlot::kTile, 2 * kTileRows * kPanel * sizeof(float)));
+  const std::size_t block =
+      std::max(kTileRows, kBlockBytes / (wide * sizeof(Bf16)) / kTileRows * kTileRows);
+  auto* sums = static_cast<float*>(
+      ThreadScratch(ScratchSlot::kTile, 2 * kTileRows * kPanel * sizeof(float)));
   Tiles tiles;
   for (std::size_t start = 0; start < call.rows; start += block) {
     const std::size_t rows = std::min(block, call.rows - start);
@@ -101,14 +116,18 @@ void Gemm(const GemmCall& call) {
           PanelProduct(tiles, from, x.stride, w.panel(2 * p + 1), wide, false, up);
           for (std::size_t r = 0; r < here; ++r) {
             auto* y = static_cast<Bf16*>(call.y) + (start + t + r) * call.y_stride + p * kPanel;
-            ops.swiglu_row_bf16(sums + r * kPanel, up + r * kPanel, std::min(kPanel, call.n - p * kPanel), y);
+            ops.swiglu_row_bf16(sums + r * kPanel, up + r * kPanel,
+                                std::min(kPanel, call.n - p * kPanel), y);
           }
         } else {
           if (call.add) {
             std::memset(sums, 0, kTileRows * kPanel * sizeof(float));
             const std::size_t columns = std::min(kPanel, call.n - p * kPanel);
             for (std::size_t r = 0; r < here; ++r) {
-              std::memcpy(sums + r * kPanel, static_cast<const float*>(call.y) + (start + t + r) * call.y_stride + p * kPanel, columns * 4);
+              std::memcpy(
+                  sums + r * kPanel,
+                  static_cast<const float*>(call.y) + (start + t + r) * call.y_stride + p * kPanel,
+                  columns * 4);
             }
           }
           PanelProduct(tiles, from, x.stride, w.panel(p), wide, call.add, sums);
@@ -121,14 +140,18 @@ void Gemm(const GemmCall& call) {
 
 template <class Tiles>
 const GemmKernels& Table() {
-  static const GemmKernels kTable = {Gemm<Tiles, Bf16, false>, Gemm<Tiles, float, false>, GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32,
-                                     Gemm<Tiles, Bf16, true>, GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32_swiglu};
+  static const GemmKernels kTable = {Gemm<Tiles, Bf16, false>, Gemm<Tiles, float, false>,
+                                     GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32,
+                                     Gemm<Tiles, Bf16, true>,
+                                     GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32_swiglu};
   return kTable;
 }
 
 }  // namespace
 
 const GemmKernels& AmxGemmKernels(bool model);
-const GemmKernels& AmxGemmKernels(bool model) { return model ? Table<ModelTiles>() : Table<HardwareTiles>(); }
+const GemmKernels& AmxGemmKernels(bool model) {
+  return model ? Table<ModelTiles>() : Table<HardwareTiles>();
+}
 #endif
 }  // namespace aha::policy::cpu

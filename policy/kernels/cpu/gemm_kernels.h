@@ -21,13 +21,16 @@ struct GemmCall {
   std::size_t y_stride = 0;
   const float* bias = nullptr;  ///< [n] or none
   bool add = false;             ///< start from what y holds (fp32 only), before any product
+  std::size_t k_begin = 0;      ///< a multiple of 32
+  std::size_t k_end = 0;        ///< a multiple of 32, or K
 };
 
 struct GemmKernels {
   void (*bf16_to_bf16)(const GemmCall&);
   void (*bf16_to_fp32)(const GemmCall&);
   void (*fp32)(const GemmCall&);
-  /// W has panels of gate and up in turn; y = silu(gate) * up, panel pairs [panel_begin, panel_end).
+  /// W has panels of gate and up in turn; y = silu(gate) * up, panel pairs [panel_begin,
+  /// panel_end).
   void (*bf16_swiglu)(const GemmCall&);
   void (*fp32_swiglu)(const GemmCall&);
 };

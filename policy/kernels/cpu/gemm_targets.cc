@@ -21,7 +21,8 @@
 namespace aha::policy::cpu {
 const GemmKernels& AmxGemmKernels(bool model);
 const GemmKernels& GemmKernelsFor(KernelTarget target) {
-  if (target == KernelTarget::kAmx || target == KernelTarget::kAmxModel) return AmxGemmKernels(target == KernelTarget::kAmxModel);
+  if (target == KernelTarget::kAmx || target == KernelTarget::kAmxModel)
+    return AmxGemmKernels(target == KernelTarget::kAmxModel);
   return AHA_DISPATCH(target, Table);
 }
 }  // namespace aha::policy::cpu

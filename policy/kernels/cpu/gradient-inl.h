@@ -1,10 +1,11 @@
-// Gradients of one target: of weights, tokens in order; and of attention, block by block from the saved log-sum-exp.
+// Gradients of one target: of weights, tokens in order; and of attention, block by block from the
+// saved log-sum-exp.
 namespace aha::policy::cpu::AHA_NS {
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
 
-// y (+)= x w for plain fp32: x [rows][steps] at x + r * x_stride, w [steps][columns] at w + s * w_stride. Columns are
-// whole vectors.
+// y (+)= x w for plain fp32: x [rows][steps] at x + r * x_stride, w [steps][columns] at w + s *
+// w_stride. Columns are whole vectors.
 struct PlainCall {
   const float* x;
   std::size_t x_stride;
@@ -21,21 +22,26 @@ void PlainTile(const PlainCall& c) {
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) tile.sum[m][v] = c.add ? Load(c.y + m * c.y_stride + v * kL) : Zeros();
+    for (int v = 0; v < NV; ++v)
+      tile.sum[m][v] = c.add ? Load(c.y + m * c.y_stride + v * kL) : Zeros();
   }
   const std::byte* from[NV];
-  for (int v = 0; v < NV; ++v) from[v] = reinterpret_cast<const std::byte*>(c.w + v * kL);
-  Accumulate<Way::kFp32, MR, NV>({reinterpret_cast<const std::byte*>(c.x), c.x_stride * 4}, from, c.steps, c.w_stride * 4, tile);
+  for (int v = 0; v < NV; ++v)
+    from[v] = reinterpret_cast<const std::byte*>(c.w + v * kL);
+  Accumulate<Way::kFp32, MR, NV>({reinterpret_cast<const std::byte*>(c.x), c.x_stride * 4}, from,
+                                 c.steps, c.w_stride * 4, tile);
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) Store(tile.sum[m][v], c.y + m * c.y_stride + v * kL);
+    for (int v = 0; v < NV; ++v)
+      Store(tile.sum[m][v], c.y + m * c.y_stride + v * kL);
   }
 }
 
 template <int NV, std::size_t... I>
 constexpr auto PlainTiles(std::index_sequence<I...>) {
-  return std::array<void (*)(const PlainCall&), sizeof...(I)>{PlainTile<static_cast<int>(I) + 1, NV>...};
+  return std::array<void (*)(const PlainCall&), sizeof...(I)>{
+      PlainTile<static_cast<int>(I) + 1, NV>...};
 }
 
 void PlainProduct(const PlainCall& call, std::size_t rows, std::size_t columns) {
@@ -66,8 +72,10 @@ void WeightGradient(const WeightGradientCall<T>& c) {
   const std::size_t rows = c.end - c.begin;
   const std::size_t tokens = c.dy.count;
   // dy turned, [rows][token block]; a slab of x, [token block][32].
-  auto* turned = static_cast<float*>(ThreadScratch(ScratchSlot::kRows, rows * kTokenBlock * sizeof(float)));
-  auto* slab = static_cast<float*>(ThreadScratch(ScratchSlot::kTile, (kTokenBlock + kMostRows) * kColumns * sizeof(float)));
+  auto* turned =
+      static_cast<float*>(ThreadScratch(ScratchSlot::kRows, rows * kTokenBlock * sizeof(float)));
+  auto* slab = static_cast<float*>(
+      ThreadScratch(ScratchSlot::kTile, (kTokenBlock + kMostRows) * kColumns * sizeof(float)));
   float* edge = slab + kTokenBlock * kColumns;
   for (std::size_t start = 0; start < tokens; start += kTokenBlock) {
     const std::size_t here = std::min(kTokenBlock, tokens - start);
@@ -75,29 +83,36 @@ void WeightGradient(const WeightGradientCall<T>& c) {
       const std::size_t some = std::min<std::size_t>(16, rows - r0);
       for (std::size_t t = 0; t < here; ++t) {
         const T* dy = c.dy[start + t] + c.begin + r0;
-        for (std::size_t r = 0; r < some; ++r) turned[(r0 + r) * kTokenBlock + t] = ToFloat(dy[r]);
+        for (std::size_t r = 0; r < some; ++r)
+          turned[(r0 + r) * kTokenBlock + t] = ToFloat(dy[r]);
       }
     }
     for (std::size_t k = 0; k < c.dw.width; k += kColumns) {
       const std::size_t columns = std::min(kColumns, c.dw.width - k);
       for (std::size_t t = 0; t < here; ++t) {
-        for (std::size_t i = 0; i < kColumns; i += kL) Store(LoadN(c.x[start + t] + k + i, columns > i ? columns - i : 0), slab + t * kColumns + i);
+        for (std::size_t i = 0; i < kColumns; i += kL)
+          Store(LoadN(c.x[start + t] + k + i, columns > i ? columns - i : 0),
+                slab + t * kColumns + i);
       }
-      PlainCall call{turned, kTokenBlock, slab, kColumns, here, c.dw[c.begin] + k, c.dw.stride, true};
+      PlainCall call{turned, kTokenBlock,       slab,        kColumns,
+                     here,   c.dw[c.begin] + k, c.dw.stride, true};
       if (columns == kColumns) {
         PlainProduct(call, rows, kColumns);
         continue;
       }
-      // The last columns go through a tile of their own, so that nothing is read or written beyond the row.
+      // The last columns go through a tile of their own, so that nothing is read or written beyond
+      // the row.
       for (std::size_t r = 0; r < rows; r += kMostRows) {
         const std::size_t some = std::min(kMostRows, rows - r);
-        for (std::size_t m = 0; m < some; ++m) std::copy_n(c.dw[c.begin + r + m] + k, columns, edge + m * kColumns);
+        for (std::size_t m = 0; m < some; ++m)
+          std::copy_n(c.dw[c.begin + r + m] + k, columns, edge + m * kColumns);
         PlainCall last = call;
         last.x = turned + r * kTokenBlock;
         last.y = edge;
         last.y_stride = kColumns;
         PlainProduct(last, some, (columns + kL - 1) / kL * kL);
-        for (std::size_t m = 0; m < some; ++m) std::copy_n(edge + m * kColumns, columns, c.dw[c.begin + r + m] + k);
+        for (std::size_t m = 0; m < some; ++m)
+          std::copy_n(edge + m * kColumns, columns, c.dw[c.begin + r + m] + k);
       }
     }
   }
@@ -117,8 +132,8 @@ class AttentionGradient {
     wide_value_ = (c_.value_width + 15) / 16 * 16;
     rows_ = c_.length * c_.group;
     // dq of all rows stays until the last block of keys has added to it.
-    const std::size_t fixed = rows_ * (wide_key_ + 1) + kKeyBlock * 3 * (wide_key_ + wide_value_) + kQueryRows * (wide_key_ + wide_value_) +
-                              kQueryRows * kKeyBlock * 4;
+    const std::size_t fixed = rows_ * (wide_key_ + 1) + kKeyBlock * 3 * (wide_key_ + wide_value_) +
+                              kQueryRows * (wide_key_ + wide_value_) + kQueryRows * kKeyBlock * 4;
     float* at = static_cast<float*>(ThreadScratch(ScratchSlot::kState, fixed * sizeof(float)));
     const auto take = [&](std::size_t n) { return std::exchange(at, at + n); };
     dq_ = take(rows_ * wide_key_);
@@ -138,17 +153,24 @@ class AttentionGradient {
 
   void operator()() {
     std::fill_n(dq_, rows_ * wide_key_, 0.0F);
-    for (std::size_t r = 0; r < rows_; ++r) inner_[r] = Inner(r);
-    for (std::size_t start = 0; start < c_.length; start += kKeyBlock) Keys(start, std::min(kKeyBlock, c_.length - start));
+    for (std::size_t r = 0; r < rows_; ++r)
+      inner_[r] = Inner(r);
+    for (std::size_t start = 0; start < c_.length; start += kKeyBlock)
+      Keys(start, std::min(kKeyBlock, c_.length - start));
     for (std::size_t r = 0; r < rows_; ++r) {
       T* dq = c_.dq + r / c_.group * c_.q_stride + r % c_.group * c_.key_width;
-      for (std::size_t i = 0; i < c_.key_width; ++i) dq[i] = FromFloat<T>(dq_[r * wide_key_ + i]);
+      for (std::size_t i = 0; i < c_.key_width; ++i)
+        dq[i] = FromFloat<T>(dq_[r * wide_key_ + i]);
     }
   }
 
  private:
-  [[nodiscard]] const T* Y(const T* tensor, std::size_t r) const { return tensor + r / c_.group * c_.y_stride + r % c_.group * c_.value_width; }
-  [[nodiscard]] const T* Value(std::size_t t) const { return c_.latent ? c_.k + t * c_.k_stride : c_.v + t * c_.v_stride; }
+  [[nodiscard]] const T* Y(const T* tensor, std::size_t r) const {
+    return tensor + r / c_.group * c_.y_stride + r % c_.group * c_.value_width;
+  }
+  [[nodiscard]] const T* Value(std::size_t t) const {
+    return c_.latent ? c_.k + t * c_.k_stride : c_.v + t * c_.v_stride;
+  }
 
   // y . dy of a row: what the softmax takes off each slope.
   [[nodiscard]] float Inner(std::size_t r) const {
@@ -161,7 +183,8 @@ class AttentionGradient {
   }
 
   static void Widen(const T* from, std::size_t n, std::size_t wide, float* to) {
-    for (std::size_t i = 0; i < wide; i += kL) Store(LoadN(from + i, n > i ? n - i : 0), to + i);
+    for (std::size_t i = 0; i < wide; i += kL)
+      Store(LoadN(from + i, n > i ? n - i : 0), to + i);
   }
 
   void Keys(std::size_t start, std::size_t count) {
@@ -174,31 +197,44 @@ class AttentionGradient {
       const T* key = c_.k + (start + j) * c_.k_stride;
       const T* value = Value(start + j);
       Widen(key, c_.key_width, wide_key_, k_ + j * wide_key_);
-      for (std::size_t i = 0; i < c_.key_width; ++i) k_turned_[i * kKeyBlock + j] = ToFloat(key[i]);
-      for (std::size_t i = 0; i < c_.value_width; ++i) v_turned_[i * kKeyBlock + j] = ToFloat(value[i]);
+      for (std::size_t i = 0; i < c_.key_width; ++i)
+        k_turned_[i * kKeyBlock + j] = ToFloat(key[i]);
+      for (std::size_t i = 0; i < c_.value_width; ++i)
+        v_turned_[i * kKeyBlock + j] = ToFloat(value[i]);
     }
-    for (std::size_t r = start * c_.group; r < rows_; r += kQueryRows) Queries(start, r, std::min(kQueryRows, rows_ - r));
-    for (std::size_t j = 0; j < count; ++j) Finish(start + j, dk_ + j * wide_key_, dv_ + j * wide_value_);
+    for (std::size_t r = start * c_.group; r < rows_; r += kQueryRows)
+      Queries(start, r, std::min(kQueryRows, rows_ - r));
+    for (std::size_t j = 0; j < count; ++j)
+      Finish(start + j, dk_ + j * wide_key_, dv_ + j * wide_value_);
   }
 
   void Queries(std::size_t start, std::size_t first, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t r = first + i;
-      Widen(c_.q + r / c_.group * c_.q_stride + r % c_.group * c_.key_width, c_.key_width, wide_key_, q_ + i * wide_key_);
+      Widen(c_.q + r / c_.group * c_.q_stride + r % c_.group * c_.key_width, c_.key_width,
+            wide_key_, q_ + i * wide_key_);
       Widen(Y(c_.dy, r), c_.value_width, wide_value_, dy_ + i * wide_value_);
     }
-    PlainProduct({q_, wide_key_, k_turned_, kKeyBlock, c_.key_width, scores_, kKeyBlock, false}, count, kKeyBlock);
-    PlainProduct({dy_, wide_value_, v_turned_, kKeyBlock, c_.value_width, slopes_, kKeyBlock, false}, count, kKeyBlock);
-    for (std::size_t i = 0; i < count; ++i) Slopes(start, first + i, scores_ + i * kKeyBlock, slopes_ + i * kKeyBlock);
+    PlainProduct({q_, wide_key_, k_turned_, kKeyBlock, c_.key_width, scores_, kKeyBlock, false},
+                 count, kKeyBlock);
+    PlainProduct(
+        {dy_, wide_value_, v_turned_, kKeyBlock, c_.value_width, slopes_, kKeyBlock, false}, count,
+        kKeyBlock);
+    for (std::size_t i = 0; i < count; ++i)
+      Slopes(start, first + i, scores_ + i * kKeyBlock, slopes_ + i * kKeyBlock);
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t j = 0; j < kKeyBlock; ++j) {
         scores_turned_[j * kQueryRows + i] = scores_[i * kKeyBlock + j];
         slopes_turned_[j * kQueryRows + i] = slopes_[i * kKeyBlock + j];
       }
     }
-    PlainProduct({slopes_, kKeyBlock, k_, wide_key_, kKeyBlock, dq_ + first * wide_key_, wide_key_, true}, count, wide_key_);
-    PlainProduct({slopes_turned_, kQueryRows, q_, wide_key_, count, dk_, wide_key_, true}, kKeyBlock, wide_key_);
-    PlainProduct({scores_turned_, kQueryRows, dy_, wide_value_, count, dv_, wide_value_, true}, kKeyBlock, wide_value_);
+    PlainProduct(
+        {slopes_, kKeyBlock, k_, wide_key_, kKeyBlock, dq_ + first * wide_key_, wide_key_, true},
+        count, wide_key_);
+    PlainProduct({slopes_turned_, kQueryRows, q_, wide_key_, count, dk_, wide_key_, true},
+                 kKeyBlock, wide_key_);
+    PlainProduct({scores_turned_, kQueryRows, dy_, wide_value_, count, dv_, wide_value_, true},
+                 kKeyBlock, wide_value_);
   }
 
   // scores -> weights of the softmax; slopes (dy . v) -> gradient of the scores, times scale.
@@ -207,7 +243,7 @@ class AttentionGradient {
     const float lse = c_.lse[position * c_.lse_stride + r % c_.group];
     const std::size_t seen = position < start ? 0 : std::min(kKeyBlock, position + 1 - start);
     for (std::size_t j = 0; j < seen; j += kL) {
-      V weight = Exp(hn::Sub(hn::Mul(Load(scores + j), Set(c_.scale)), Set(lse)));
+      V weight = ExpLow(hn::Sub(hn::Mul(Load(scores + j), Set(c_.scale)), Set(lse)));
       V slope = hn::Mul(hn::Mul(weight, hn::Sub(Load(slopes + j), Set(inner_[r]))), Set(c_.scale));
       if (seen - j < kL) {
         const auto there = hn::FirstN(D(), seen - j);
@@ -224,14 +260,17 @@ class AttentionGradient {
 
   void Finish(std::size_t t, const float* dk, const float* dv) const {
     T* to = c_.dk + t * c_.k_stride;
-    for (std::size_t i = 0; i < c_.key_width; ++i) to[i] = FromFloat<T>(c_.latent && i < c_.value_width ? dk[i] + dv[i] : dk[i]);
+    for (std::size_t i = 0; i < c_.key_width; ++i)
+      to[i] = FromFloat<T>(c_.latent && i < c_.value_width ? dk[i] + dv[i] : dk[i]);
     if (c_.latent) return;
-    for (std::size_t i = 0; i < c_.value_width; ++i) c_.dv[t * c_.v_stride + i] = FromFloat<T>(dv[i]);
+    for (std::size_t i = 0; i < c_.value_width; ++i)
+      c_.dv[t * c_.v_stride + i] = FromFloat<T>(dv[i]);
   }
 
   const AttentionGradientCall<T>& c_;
   std::size_t wide_key_ = 0, wide_value_ = 0, rows_ = 0;
-  float *dq_, *k_, *k_turned_, *v_turned_, *dk_, *dv_, *q_, *dy_, *scores_, *slopes_, *scores_turned_, *slopes_turned_, *inner_;
+  float *dq_, *k_, *k_turned_, *v_turned_, *dk_, *dv_, *q_, *dy_, *scores_, *slopes_,
+      *scores_turned_, *slopes_turned_, *inner_;
 };
 
 template <class T>
@@ -241,7 +280,8 @@ void AttentionBackward(const AttentionGradientCall<T>& call) {
 }
 
 const GradientKernels& GradientTable() {
-  static constexpr GradientKernels kTable = {WeightGradient<Bf16>, WeightGradient<float>, AttentionBackward<Bf16>, AttentionBackward<float>};
+  static constexpr GradientKernels kTable = {WeightGradient<Bf16>, WeightGradient<float>,
+                                             AttentionBackward<Bf16>, AttentionBackward<float>};
   return kTable;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// Inner interface of gradients: what a target provides. Use weight_gradient.h and attention_backward.h.
+/// Inner interface of gradients: what a target provides. Use weight_gradient.h and
+/// attention_backward.h.
 
 #include <cstddef>
 
@@ -16,7 +17,8 @@ struct WeightGradientCall {
   std::size_t begin = 0, end = 0;
 };
 
-/// One key-value head of one sequence: L tokens, `group` query heads that read it. Row t of a pointer's tensor is
+/// One key-value head of one sequence: L tokens, `group` query heads that read it. Row t of a
+/// pointer's tensor is
 /// `..._stride` numbers after row t - 1; query heads of a token are side by side.
 template <class T>
 struct AttentionGradientCall {
@@ -26,7 +28,8 @@ struct AttentionGradientCall {
   const T *q = nullptr, *k = nullptr, *v = nullptr, *y = nullptr, *dy = nullptr;
   const float* lse = nullptr;
   T *dq = nullptr, *dk = nullptr, *dv = nullptr;
-  std::size_t q_stride = 0, k_stride = 0, v_stride = 0, y_stride = 0, lse_stride = 0;  ///< gradients lie as their tensors do
+  std::size_t q_stride = 0, k_stride = 0, v_stride = 0, y_stride = 0,
+              lse_stride = 0;  ///< gradients lie as their tensors do
 };
 
 struct GradientKernels {

@@ -19,6 +19,8 @@
 
 #if HWY_ONCE
 namespace aha::policy::cpu {
-const GradientKernels& GradientKernelsFor(KernelTarget target) { return AHA_DISPATCH(target, GradientTable); }
+const GradientKernels& GradientKernelsFor(KernelTarget target) {
+  return AHA_DISPATCH(target, GradientTable);
+}
 }  // namespace aha::policy::cpu
 #endif

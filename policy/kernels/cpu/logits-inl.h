@@ -18,8 +18,10 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
   }
   stats.most = Largest(most);
   std::size_t at = 0;
-  while (at + kL <= n && hn::AllFalse(D(), hn::Eq(Load(x + at), Set(stats.most)))) at += kL;
-  while (at + 1 < n && x[at] != stats.most) ++at;
+  while (at + kL <= n && hn::AllFalse(D(), hn::Eq(Load(x + at), Set(stats.most))))
+    at += kL;
+  while (at + 1 < n && x[at] != stats.most)
+    ++at;
   stats.likeliest = static_cast<std::int32_t>(at);
   double sum = 0, mixed = 0;
   for (std::size_t start = 0; start < n; start += kBlock) {
@@ -28,7 +30,7 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
     for (std::size_t i = start; i < end; i += kL) {
       const std::size_t left = end - i;
       const V d = hn::Sub(LoadN(x + i, left), Set(stats.most));
-      V e = Exp(d);
+      V e = ExpLow(d);
       if (left < kL) e = hn::IfThenElseZero(hn::FirstN(D(), left), e);
       part = hn::Add(part, e);
       // A logit of minus infinity has no weight: 0 * inf would be NaN.
@@ -55,11 +57,13 @@ HWY_INLINE V64 Exp64(V64 x) {
   V64 r = hn::NegMulAdd(n, hn::Set(d, 6.93147180369123816490e-01), hn::Max(x, hn::Set(d, -708.0)));
   r = hn::NegMulAdd(n, hn::Set(d, 1.90821492927058770002e-10), r);
   // Taylor to r^13: the next term is below 2^-57 for |r| <= ln(2) / 2.
-  constexpr double kOver[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
-                              1.0 / 5040,       1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5};
+  constexpr double kOver[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
+                              1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
+                              1.0 / 120,        1.0 / 24,        1.0 / 6,        0.5};
   V64 p = hn::Set(d, kOver[0]);
 #pragma GCC unroll 12
-  for (int i = 1; i < 12; ++i) p = hn::MulAdd(p, r, hn::Set(d, kOver[i]));
+  for (int i = 1; i < 12; ++i)
+    p = hn::MulAdd(p, r, hn::Set(d, kOver[i]));
   p = hn::Add(hn::Set(d, 1.0), hn::MulAdd(hn::Mul(r, r), p, r));
   // 2^n by the exponent's bits: n + 1023 + 1.5 * 2^52 holds them in its low bits.
   const auto bits = hn::BitCast(di, hn::Add(n, hn::Set(d, 6755399441055744.0 + 1023)));
@@ -67,7 +71,7 @@ HWY_INLINE V64 Exp64(V64 x) {
   return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -708.0)), hn::Mul(p, scale));
 }
 
-constexpr std::size_t kPickBlock = 512;  // probabilities of eight rows stay in the nearest cache
+constexpr std::size_t kPickBlock = 128;  // a draw looks into one block again
 
 // Probabilities of logits [start, start + n) in float64; zeros up to the next multiple of 8.
 HWY_INLINE void Probabilities(const PickRow& row, std::size_t start, std::size_t n, double* p) {
@@ -76,13 +80,20 @@ HWY_INLINE void Probabilities(const PickRow& row, std::size_t start, std::size_t
   float logprob[kPickBlock];
   const V most = Set(row.stats.most);
   const V log_sum = Set(row.stats.log_sum);
-  for (std::size_t i = 0; i < n; i += kL) StoreN(hn::Sub(hn::Sub(LoadN(row.x + start + i, n - i), most), log_sum), logprob + i, n - i);
+  for (std::size_t i = 0; i < n; i += kL)
+    StoreN(hn::Sub(hn::Sub(LoadN(row.x + start + i, n - i), most), log_sum), logprob + i, n - i);
   std::fill(logprob + n, logprob + (n + 7) / 8 * 8, -1000.0F);
-  for (std::size_t i = 0; i < n; i += kL64) hn::StoreU(Exp64(hn::PromoteTo(d, hn::LoadU(half, logprob + i))), d, p + i);
+  for (std::size_t i = 0; i < n; i += kL64)
+    hn::StoreU(Exp64(hn::PromoteTo(d, hn::LoadU(half, logprob + i))), d, p + i);
 }
 
-// The first token of block b at which the running sum, `before` the block, exceeds the line; else its last possible one.
-std::int32_t PickInBlock(const PickRow& row, std::size_t b, std::size_t n, double before, double line) {
+// The first token of block b at which the running sum, `before` the block, exceeds the line; else
+// its last possible one.
+std::int32_t PickInBlock(const PickRow& row,
+                         std::size_t b,
+                         std::size_t n,
+                         double before,
+                         double line) {
   double p[kPickBlock];
   const std::size_t count = std::min(kPickBlock, n - b * kPickBlock);
   Probabilities(row, b * kPickBlock, count, p);
@@ -106,9 +117,11 @@ bool HasProbability(const PickRow& row, std::size_t b, std::size_t n) {
 
 void Pick(PickRow* rows, std::size_t count, std::size_t n) {
   const std::size_t blocks = (n + kPickBlock - 1) / kPickBlock;
-  auto* p = static_cast<double*>(ThreadScratch(ScratchSlot::kScores, kPickRows * kPickBlock * sizeof(double)));
+  auto* p = static_cast<double*>(
+      ThreadScratch(ScratchSlot::kScores, kPickRows * kPickBlock * sizeof(double)));
   // Sums before each block, of each row.
-  auto* before = static_cast<double*>(ThreadScratch(ScratchSlot::kState, kPickRows * (blocks + 1) * sizeof(double)));
+  auto* before = static_cast<double*>(
+      ThreadScratch(ScratchSlot::kState, kPickRows * (blocks + 1) * sizeof(double)));
   std::fill_n(p, kPickRows * kPickBlock, 0.0);
   double sum[kPickRows] = {};
   for (std::size_t b = 0; b < blocks; ++b) {
@@ -119,17 +132,20 @@ void Pick(PickRow* rows, std::size_t count, std::size_t n) {
     }
     for (std::size_t i = 0; i < size; ++i) {
 #pragma GCC unroll 8
-      for (std::size_t r = 0; r < kPickRows; ++r) sum[r] += p[r * kPickBlock + i];
+      for (std::size_t r = 0; r < kPickRows; ++r)
+        sum[r] += p[r * kPickBlock + i];
     }
   }
   for (std::size_t r = 0; r < count; ++r) {
     before[blocks * kPickRows + r] = sum[r];
     const double line = rows[r].draw * sum[r];
     std::size_t b = 0;
-    while (b < blocks && !(before[(b + 1) * kPickRows + r] > line)) ++b;
+    while (b < blocks && !(before[(b + 1) * kPickRows + r] > line))
+      ++b;
     // draw * total rounded up to the total: the last token that has a probability.
     if (b == blocks) {
-      do --b;
+      do
+        --b;
       while (b > 0 && !HasProbability(rows[r], b, n));
     }
     rows[r].token = PickInBlock(rows[r], b, n, before[b * kPickRows + r], line);
@@ -137,8 +153,15 @@ void Pick(PickRow* rows, std::size_t count, std::size_t n) {
 }
 
 template <class T>
-void Backward(const float* x, std::size_t n, const LogitStats& stats, std::size_t target, float dlogprob, float dentropy, float temperature, T* dx) {
-  const auto slope = [&](V v) HWY_ATTR {
+void Backward(const float* x,
+              std::size_t n,
+              const LogitStats& stats,
+              std::size_t target,
+              float dlogprob,
+              float dentropy,
+              float temperature,
+              T* dx) {
+  const auto slope = [&](V v) AHA_ATTR {
     const V logprob = hn::Sub(hn::Sub(v, Set(stats.most)), Set(stats.log_sum));
     const V p = Exp(logprob);
     V d = hn::Mul(Set(-dlogprob), p);
@@ -148,7 +171,8 @@ void Backward(const float* x, std::size_t n, const LogitStats& stats, std::size_
     }
     return d;
   };
-  for (std::size_t i = 0; i < n; i += kL) StoreN(hn::Div(slope(LoadN(x + i, n - i)), Set(temperature)), dx + i, n - i);
+  for (std::size_t i = 0; i < n; i += kL)
+    StoreN(hn::Div(slope(LoadN(x + i, n - i)), Set(temperature)), dx + i, n - i);
   dx[target] = FromFloat<T>((hn::GetLane(slope(Set(x[target]))) + dlogprob) / temperature);
 }
 

@@ -1,7 +1,8 @@
 #pragma once
-/// From hidden states to tokens and log-probabilities, a block of rows at a time: no [T, V] matrix of a whole batch is kept.
-/// docs/sampling.md is the rule from logits and a draw to a token; sampling and learning take a row's log-probability from
-/// the same code, so they agree to the last bit.
+/// From hidden states to tokens and log-probabilities, a block of rows at a time: no [T, V] matrix
+/// of a whole batch is kept. docs/sampling.md is the rule from logits and a draw to a token;
+/// sampling and learning take a row's log-probability from the same code, so they agree to the last
+/// bit.
 ///
 /// Shapes: T rows, H hidden, V vocabulary.
 
@@ -14,14 +15,16 @@
 namespace aha::policy::cpu {
 
 struct HeadOptions {
-  /// Logits rounded to bf16, as a bf16 head followed by a cast gives them; else fp32 sums as they are.
+  /// Logits rounded to bf16, as a bf16 head followed by a cast gives them; else fp32 sums as they
+  /// are.
   bool round_bf16 = false;
   /// Logits are held for as many rows as this holds, one at least.
-  std::size_t block_bytes = std::size_t{16} << 20;
+  std::size_t block_bytes = std::size_t{32} << 20;
 };
 
 struct SampleRequest {
-  float temperature = 1;  ///< 0: the likeliest token, the lowest id among equals; its log-probability is at temperature 1
+  float temperature = 1;  ///< 0: the likeliest token, the lowest id among equals; its
+                          ///< log-probability is at temperature 1
   double draw = 0;        ///< in [0, 1), keyed by the caller
 };
 struct SampledToken {
@@ -30,11 +33,15 @@ struct SampledToken {
   float entropy = 0;  ///< nats, of the whole distribution at that temperature
 };
 template <class T>
-void SampleTokens(const Cpu& cpu, Rows<const T> hidden_TH, const PackedMatrix& head_VH, std::span<const SampleRequest> requests_T,
-                  std::span<SampledToken> out_T, const HeadOptions& options = {});
+void SampleTokens(const Cpu& cpu,
+                  Rows<const T> hidden_TH,
+                  const PackedMatrix& head_VH,
+                  std::span<const SampleRequest> requests_T,
+                  std::span<SampledToken> out_T,
+                  const HeadOptions& options = {});
 
-/// Of `target_T` at one temperature > 0. Each output is [T] or null; `likeliest` is the argmax. The log of the softmax's
-/// denominator is split, lse = most + log_sum, as the gradient wants it.
+/// Of `target_T` at one temperature > 0. Each output is [T] or null; `likeliest` is the argmax. The
+/// log of the softmax's denominator is split, lse = most + log_sum, as the gradient wants it.
 struct LogprobOutputs {
   float* logprob = nullptr;
   float* entropy = nullptr;
@@ -43,8 +50,13 @@ struct LogprobOutputs {
   std::int32_t* likeliest = nullptr;
 };
 template <class T>
-void TokenLogprobs(const Cpu& cpu, Rows<const T> hidden_TH, const PackedMatrix& head_VH, std::span<const std::int32_t> target_T, float temperature,
-                   const LogprobOutputs& out, const HeadOptions& options = {});
+void TokenLogprobs(const Cpu& cpu,
+                   Rows<const T> hidden_TH,
+                   const PackedMatrix& head_VH,
+                   std::span<const std::int32_t> target_T,
+                   float temperature,
+                   const LogprobOutputs& out,
+                   const HeadOptions& options = {});
 
 /// What the head's backward reads and adds to.
 struct HeadGradient {
@@ -56,7 +68,12 @@ struct HeadGradient {
 };
 /// Recomputes the logits block by block. Rounding of logits is taken as the identity.
 template <class T>
-void TokenLogprobsBackward(const Cpu& cpu, Rows<const T> hidden_TH, const PackedMatrix& head_VH, std::span<const std::int32_t> target_T, float temperature,
-                           const HeadGradient& gradient, const HeadOptions& options = {});
+void TokenLogprobsBackward(const Cpu& cpu,
+                           Rows<const T> hidden_TH,
+                           const PackedMatrix& head_VH,
+                           std::span<const std::int32_t> target_T,
+                           float temperature,
+                           const HeadGradient& gradient,
+                           const HeadOptions& options = {});
 
 }  // namespace aha::policy::cpu

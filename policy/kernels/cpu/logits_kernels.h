@@ -25,15 +25,29 @@ struct PickRow {
 };
 
 struct LogitsKernels {
-  /// Divides the row by the temperature in place (rounding it to bf16 before, if asked), and sums it up.
+  /// Divides the row by the temperature in place (rounding it to bf16 before, if asked), and sums
+  /// it up.
   LogitStats (*stats)(float* x, std::size_t n, float temperature, bool round_bf16);
-  /// docs/sampling.md, steps 5 and 6, of up to kPickRows rows of n logits side by side in time: their running sums are
-  /// chains of additions that wait for themselves, and not for one another.
+  /// docs/sampling.md, steps 5 and 6, of up to kPickRows rows of n logits side by side in time:
+  /// their running sums are chains of additions that wait for themselves, and not for one another.
   void (*pick)(PickRow* rows, std::size_t count, std::size_t n);
-  /// dx = (dlogprob * (1[i = target] - p) - dentropy * p * (log p + entropy)) / temperature, p the softmax of x.
-  void (*backward_bf16)(const float* x, std::size_t n, const LogitStats& stats, std::size_t target, float dlogprob, float dentropy, float temperature,
+  /// dx = (dlogprob * (1[i = target] - p) - dentropy * p * (log p + entropy)) / temperature, p the
+  /// softmax of x.
+  void (*backward_bf16)(const float* x,
+                        std::size_t n,
+                        const LogitStats& stats,
+                        std::size_t target,
+                        float dlogprob,
+                        float dentropy,
+                        float temperature,
                         Bf16* dx);
-  void (*backward_fp32)(const float* x, std::size_t n, const LogitStats& stats, std::size_t target, float dlogprob, float dentropy, float temperature,
+  void (*backward_fp32)(const float* x,
+                        std::size_t n,
+                        const LogitStats& stats,
+                        std::size_t target,
+                        float dlogprob,
+                        float dentropy,
+                        float temperature,
                         float* dx);
 };
 const LogitsKernels& LogitsKernelsFor(KernelTarget target);

@@ -17,6 +17,8 @@
 
 #if HWY_ONCE
 namespace aha::policy::cpu {
-const LogitsKernels& LogitsKernelsFor(KernelTarget target) { return AHA_DISPATCH(target, LogitsTable); }
+const LogitsKernels& LogitsKernelsFor(KernelTarget target) {
+  return AHA_DISPATCH(target, LogitsTable);
+}
 }  // namespace aha::policy::cpu
 #endif

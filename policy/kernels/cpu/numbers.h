@@ -13,8 +13,12 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
-inline float ToFloat(Bf16 x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
-inline float ToFloat(float x) { return x; }
+inline float ToFloat(Bf16 x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
+}
+inline float ToFloat(float x) {
+  return x;
+}
 
 /// Nearest bfloat16, ties to even; a NaN stays one (quiet).
 inline Bf16 ToBf16(float x) {
@@ -41,12 +45,13 @@ struct Rows {
   std::size_t stride = 0;
 
   Rows() = default;
-  Rows(T* first, std::size_t rows, std::size_t columns) : data(first), count(rows), width(columns), stride(columns) {}
+  Rows(T* first, std::size_t rows, std::size_t columns)
+      : data(first), count(rows), width(columns), stride(columns) {}
   Rows(T* first, std::size_t rows, std::size_t columns, std::size_t apart)
       : data(first), count(rows), width(columns), stride(apart) {}
   template <class U>
-    requires(std::is_same_v<T, const U>)
-  Rows(const Rows<U>& other) : data(other.data), count(other.count), width(other.width), stride(other.stride) {}
+  requires(std::is_same_v<T, const U>) Rows(const Rows<U>& other)
+      : data(other.data), count(other.count), width(other.width), stride(other.stride) {}
 
   T* operator[](std::size_t row) const { return data + row * stride; }
 };

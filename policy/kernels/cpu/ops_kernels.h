@@ -14,17 +14,39 @@ struct RowOps {
   /// y = weight * T(x * scale), scale = 1 / sqrt(mean(x^2) + eps), which is returned.
   float (*rms_norm)(const T* x, const float* weight, float eps, std::size_t n, T* y);
   /// residual = T(residual + x), then as rms_norm of it.
-  float (*add_rms_norm)(const T* x, T* residual, const float* weight, float eps, std::size_t n, T* y);
+  float (
+      *add_rms_norm)(const T* x, T* residual, const float* weight, float eps, std::size_t n, T* y);
   /// dx from dy and the forward's x; returns the scale.
-  float (*rms_norm_backward)(const T* x, const T* dy, const float* weight, float eps, std::size_t n, T* dx);
+  float (*rms_norm_backward)(const T* x,
+                             const T* dy,
+                             const float* weight,
+                             float eps,
+                             std::size_t n,
+                             T* dx);
   /// dweight[begin, end) += sum over rows of dy * x * scale, rows in order.
-  void (*rms_norm_weight)(const Rows<const T>& x, const Rows<const T>& dy, const float* scale, std::size_t begin, std::size_t end, float* dweight);
-  void (*rotate)(const T* x, const float* cos, const float* sin, bool interleaved, bool back, std::size_t width, T* y);
+  void (*rms_norm_weight)(const Rows<const T>& x,
+                          const Rows<const T>& dy,
+                          const float* scale,
+                          std::size_t begin,
+                          std::size_t end,
+                          float* dweight);
+  void (*rotate)(const T* x,
+                 const float* cos,
+                 const float* sin,
+                 bool interleaved,
+                 bool back,
+                 std::size_t width,
+                 T* y);
   void (*swiglu)(const T* gate, const T* up, std::size_t n, T* y);
   void (*swiglu_backward)(const T* gate, const T* up, const T* dy, std::size_t n, T* dgate, T* dup);
   void (*add)(const T* a, const T* b, std::size_t n, T* y);
-  /// y = T(sum over i of weight[i] * rows[i]), in order of i, products rounded before they are added.
-  void (*weighted_sum)(const T* const* rows, const float* weight, std::size_t count, std::size_t n, T* y);
+  /// y = T(sum over i of weight[i] * rows[i]), in order of i, products rounded before they are
+  /// added.
+  void (*weighted_sum)(const T* const* rows,
+                       const float* weight,
+                       std::size_t count,
+                       std::size_t n,
+                       T* y);
   /// y = T(x * scale)
   void (*scale)(const T* x, float scale, std::size_t n, T* y);
   float (*dot)(const T* a, const T* b, std::size_t n);
@@ -49,8 +71,18 @@ struct OpsKernels {
   void (*sigmoid)(const float* x, std::size_t n, float* y);
   /// Sum of squares in float64 of a row of at most 2^14 numbers.
   double (*square_sum)(const float* x, std::size_t n);
-  void (*adamw_bf16)(const AdamWFactors& f, const float* gradient, std::size_t n, float* master, Bf16* first, Bf16* second);
-  void (*adamw_fp32)(const AdamWFactors& f, const float* gradient, std::size_t n, float* master, float* first, float* second);
+  void (*adamw_bf16)(const AdamWFactors& f,
+                     const float* gradient,
+                     std::size_t n,
+                     float* master,
+                     Bf16* first,
+                     Bf16* second);
+  void (*adamw_fp32)(const AdamWFactors& f,
+                     const float* gradient,
+                     std::size_t n,
+                     float* master,
+                     float* first,
+                     float* second);
 };
 const OpsKernels& OpsKernelsFor(KernelTarget target);
 

@@ -16,6 +16,8 @@
 
 #if HWY_ONCE
 namespace aha::policy::cpu {
-const OpsKernels& OpsKernelsFor(KernelTarget target) { return AHA_DISPATCH(target, OpsTable); }
+const OpsKernels& OpsKernelsFor(KernelTarget target) {
+  return AHA_DISPATCH(target, OpsTable);
+}
 }  // namespace aha::policy::cpu
 #endif

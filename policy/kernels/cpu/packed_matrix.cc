@@ -8,14 +8,24 @@ namespace {
 
 constexpr std::size_t kPanel = PackedMatrix::kPanel;
 
-std::size_t PaddedK(std::size_t k, NumberKind kind) { return kind == NumberKind::kBf16 ? (k + 31) / 32 * 32 : k; }
+std::size_t PaddedK(std::size_t k, NumberKind kind) {
+  return kind == NumberKind::kBf16 ? (k + 31) / 32 * 32 : k;
+}
 
 // Place of element (lane, k) in a panel.
-std::size_t PlaceBf16(std::size_t lane, std::size_t k) { return (k / 2 * kPanel + lane) * 2 + k % 2; }
-std::size_t PlaceFp32(std::size_t lane, std::size_t k) { return k * kPanel + lane; }
+std::size_t PlaceBf16(std::size_t lane, std::size_t k) {
+  return (k / 2 * kPanel + lane) * 2 + k % 2;
+}
+std::size_t PlaceFp32(std::size_t lane, std::size_t k) {
+  return k * kPanel + lane;
+}
 
-Bf16 Rounded(float x) { return ToBf16(x); }
-Bf16 Rounded(Bf16 x) { return x; }
+Bf16 Rounded(float x) {
+  return ToBf16(x);
+}
+Bf16 Rounded(Bf16 x) {
+  return x;
+}
 
 }  // namespace
 
@@ -31,10 +41,12 @@ void PackedMatrix::PackRows(std::size_t first, const Rows<const T>& rows) {
     std::byte* panel = memory_.data() + row / kPanel * panel_bytes();
     if (kind_ == NumberKind::kBf16) {
       auto* to = reinterpret_cast<Bf16*>(panel);
-      for (std::size_t k = 0; k < k_; ++k) to[PlaceBf16(lane, k)] = Rounded(from[k]);
+      for (std::size_t k = 0; k < k_; ++k)
+        to[PlaceBf16(lane, k)] = Rounded(from[k]);
     } else {
       auto* to = reinterpret_cast<float*>(panel);
-      for (std::size_t k = 0; k < k_; ++k) to[PlaceFp32(lane, k)] = ToFloat(from[k]);
+      for (std::size_t k = 0; k < k_; ++k)
+        to[PlaceFp32(lane, k)] = ToFloat(from[k]);
     }
   }
 }
@@ -48,16 +60,22 @@ void PackedMatrix::UnpackRows(std::size_t first, const Rows<T>& rows) const {
     const std::byte* from = panel(row / kPanel);
     if (kind_ == NumberKind::kBf16) {
       const auto* w = reinterpret_cast<const Bf16*>(from);
-      for (std::size_t k = 0; k < k_; ++k) to[k] = FromFloat<T>(ToFloat(w[PlaceBf16(lane, k)]));
+      for (std::size_t k = 0; k < k_; ++k)
+        to[k] = FromFloat<T>(ToFloat(w[PlaceBf16(lane, k)]));
     } else {
       const auto* w = reinterpret_cast<const float*>(from);
-      for (std::size_t k = 0; k < k_; ++k) to[k] = FromFloat<T>(w[PlaceFp32(lane, k)]);
+      for (std::size_t k = 0; k < k_; ++k)
+        to[k] = FromFloat<T>(w[PlaceFp32(lane, k)]);
     }
   }
 }
 
-void PackedMatrix::Pack(std::size_t first, Rows<const float> rows) { PackRows(first, rows); }
-void PackedMatrix::Pack(std::size_t first, Rows<const Bf16> rows) { PackRows(first, rows); }
+void PackedMatrix::Pack(std::size_t first, Rows<const float> rows) {
+  PackRows(first, rows);
+}
+void PackedMatrix::Pack(std::size_t first, Rows<const Bf16> rows) {
+  PackRows(first, rows);
+}
 template <class T>
 void PackedMatrix::PackEachColumn(std::size_t first, const Rows<const T>& rows) {
   for (std::size_t i = 0; i < rows.count; ++i) {
@@ -67,19 +85,29 @@ void PackedMatrix::PackEachColumn(std::size_t first, const Rows<const T>& rows) 
       const std::size_t lanes = std::min(kPanel, n_ - n0);
       if (kind_ == NumberKind::kBf16) {
         auto* to = reinterpret_cast<Bf16*>(panel) + PlaceBf16(0, first + i);
-        for (std::size_t lane = 0; lane < lanes; ++lane) to[2 * lane] = Rounded(from[n0 + lane]);
+        for (std::size_t lane = 0; lane < lanes; ++lane)
+          to[2 * lane] = Rounded(from[n0 + lane]);
       } else {
         auto* to = reinterpret_cast<float*>(panel) + PlaceFp32(0, first + i);
-        for (std::size_t lane = 0; lane < lanes; ++lane) to[lane] = ToFloat(from[n0 + lane]);
+        for (std::size_t lane = 0; lane < lanes; ++lane)
+          to[lane] = ToFloat(from[n0 + lane]);
       }
     }
   }
 }
-void PackedMatrix::PackColumns(std::size_t first, Rows<const float> rows) { PackEachColumn(first, rows); }
-void PackedMatrix::PackColumns(std::size_t first, Rows<const Bf16> rows) { PackEachColumn(first, rows); }
+void PackedMatrix::PackColumns(std::size_t first, Rows<const float> rows) {
+  PackEachColumn(first, rows);
+}
+void PackedMatrix::PackColumns(std::size_t first, Rows<const Bf16> rows) {
+  PackEachColumn(first, rows);
+}
 
-void PackedMatrix::Unpack(std::size_t first, Rows<float> rows) const { UnpackRows(first, rows); }
-void PackedMatrix::Unpack(std::size_t first, Rows<Bf16> rows) const { UnpackRows(first, rows); }
+void PackedMatrix::Unpack(std::size_t first, Rows<float> rows) const {
+  UnpackRows(first, rows);
+}
+void PackedMatrix::Unpack(std::size_t first, Rows<Bf16> rows) const {
+  UnpackRows(first, rows);
+}
 
 void PackedMatrix::PackTransposed(const PackedMatrix& source) {
   // A square of 32 x 32 at a time: both its panels stay in the nearest cache.
@@ -92,7 +120,8 @@ void PackedMatrix::PackTransposed(const PackedMatrix& source) {
         auto* to = reinterpret_cast<T*>(memory_.data() + k0 / kPanel * panel_bytes());
         const std::size_t columns = std::min(kPanel, source.k() - k0);
         for (std::size_t lane = 0; lane < lanes; ++lane) {
-          for (std::size_t k = 0; k < columns; ++k) to[place(k, n0 + lane)] = from[place(lane, k0 + k)];
+          for (std::size_t k = 0; k < columns; ++k)
+            to[place(k, n0 + lane)] = from[place(lane, k0 + k)];
         }
       }
     }
@@ -105,15 +134,18 @@ void PackedMatrix::PackTransposed(const PackedMatrix& source) {
 }
 
 PackedGateUp::PackedGateUp(std::size_t intermediate, std::size_t k, NumberKind kind)
-    : intermediate_(intermediate), both_((intermediate + kPanel - 1) / kPanel * 2 * kPanel, k, kind) {}
+    : intermediate_(intermediate),
+      both_((intermediate + kPanel - 1) / kPanel * 2 * kPanel, k, kind) {}
 
 template <class T>
 void PackedGateUp::Pack(Half half, std::size_t first, Rows<const T> rows) {
-  for (std::size_t i = 0; i < rows.count; ++i) both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], 1, rows.width));
+  for (std::size_t i = 0; i < rows.count; ++i)
+    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], 1, rows.width));
 }
 template <class T>
 void PackedGateUp::Unpack(Half half, std::size_t first, Rows<T> rows) const {
-  for (std::size_t i = 0; i < rows.count; ++i) both_.Unpack(RowOf(half, first + i), Rows<T>(rows[i], 1, rows.width));
+  for (std::size_t i = 0; i < rows.count; ++i)
+    both_.Unpack(RowOf(half, first + i), Rows<T>(rows[i], 1, rows.width));
 }
 template void PackedGateUp::Pack<float>(Half, std::size_t, Rows<const float>);
 template void PackedGateUp::Pack<Bf16>(Half, std::size_t, Rows<const Bf16>);

@@ -1,5 +1,6 @@
 #pragma once
-/// Weights in the one form that matrix products read: packed once, written in place, unpacked for files.
+/// Weights in the one form that matrix products read: packed once, written in place, unpacked for
+/// files.
 ///
 /// Shapes: a matrix is [N, K], N outputs, K inputs (the layout of Hugging Face's files).
 
@@ -15,8 +16,8 @@ namespace aha::policy::cpu {
 enum class NumberKind : std::uint8_t { kBf16, kFp32 };
 
 /// Panels of 32 rows of W. Inside a panel k runs slowest; bf16 holds pairs of k side by side
-/// ([K/2][32][2], K padded with zeros to a multiple of 32), fp32 is [K][32]. Rows beyond N are zero. The form
-/// is the same for every kernel target.
+/// ([K/2][32][2], K padded with zeros to a multiple of 32), fp32 is [K][32]. Rows beyond N are
+/// zero. The form is the same for every kernel target.
 class PackedMatrix {
  public:
   static constexpr std::size_t kPanel = 32;
@@ -30,23 +31,29 @@ class PackedMatrix {
   [[nodiscard]] std::size_t padded_k() const { return padded_k_; }
   [[nodiscard]] NumberKind kind() const { return kind_; }
   [[nodiscard]] std::size_t panels() const { return (n_ + kPanel - 1) / kPanel; }
-  [[nodiscard]] std::size_t panel_bytes() const { return padded_k_ * kPanel * (kind_ == NumberKind::kBf16 ? 2 : 4); }
-  [[nodiscard]] const std::byte* panel(std::size_t p) const { return memory_.data() + p * panel_bytes(); }
+  [[nodiscard]] std::size_t panel_bytes() const {
+    return padded_k_ * kPanel * (kind_ == NumberKind::kBf16 ? 2 : 4);
+  }
+  [[nodiscard]] const std::byte* panel(std::size_t p) const {
+    return memory_.data() + p * panel_bytes();
+  }
   [[nodiscard]] std::size_t bytes() const { return memory_.size(); }
 
-  /// Overwrites rows [first, first + rows.count) of W; fp32 into bf16 rounds to nearest even. Several matrices
-  /// stacked in one (q, k and v) are packed one after the other. Different rows may be packed by different threads
-  /// as long as none share a panel.
+  /// Overwrites rows [first, first + rows.count) of W; fp32 into bf16 rounds to nearest even.
+  /// Several matrices stacked in one (q, k and v) are packed one after the other. Different rows
+  /// may be packed by different threads as long as none share a panel.
   void Pack(std::size_t first, Rows<const float> rows);
   void Pack(std::size_t first, Rows<const Bf16> rows);
   void Unpack(std::size_t first, Rows<float> rows) const;
   void Unpack(std::size_t first, Rows<Bf16> rows) const;
 
-  /// Overwrites columns [first, first + rows.count): column i takes the numbers of row i of `rows` [.., N].
+  /// Overwrites columns [first, first + rows.count): column i takes the numbers of row i of `rows`
+  /// [.., N].
   void PackColumns(std::size_t first, Rows<const float> rows);
   void PackColumns(std::size_t first, Rows<const Bf16> rows);
 
-  /// Overwrites this [K, N] with the transpose of `source` [N, K] of the same kind: what dX = dY W reads.
+  /// Overwrites this [K, N] with the transpose of `source` [N, K] of the same kind: what dX = dY W
+  /// reads.
   void PackTransposed(const PackedMatrix& source);
 
  private:
@@ -62,7 +69,8 @@ class PackedMatrix {
   Buffer memory_;
 };
 
-/// Gate and up projections [I, K] each, panels of the two alternating, so that one pass makes silu(gate) * up.
+/// Gate and up projections [I, K] each, panels of the two alternating, so that one pass makes
+/// silu(gate) * up.
 class PackedGateUp {
  public:
   PackedGateUp() = default;
@@ -80,7 +88,8 @@ class PackedGateUp {
   void Unpack(Half half, std::size_t first, Rows<T> rows) const;
   /// Row of `both()` that row i of a half is.
   static std::size_t RowOf(Half half, std::size_t i) {
-    return (i / PackedMatrix::kPanel * 2 + (half == Half::kUp ? 1 : 0)) * PackedMatrix::kPanel + i % PackedMatrix::kPanel;
+    return (i / PackedMatrix::kPanel * 2 + (half == Half::kUp ? 1 : 0)) * PackedMatrix::kPanel +
+           i % PackedMatrix::kPanel;
   }
 
  private:

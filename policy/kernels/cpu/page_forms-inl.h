@@ -1,11 +1,16 @@
-// A latent page, plain rows [P][wide], as keys and as values of a product. After simd-inl.h, inside its namespace.
+// A latent page, plain rows [P][wide], as keys and as values of a product. After simd-inl.h, inside
+// its namespace.
 
 #if HWY_TARGET == HWY_AVX3
 // 16 x 16 words turned.
-HWY_INLINE void TurnSquare(const std::uint32_t* from, std::size_t from_stride, std::uint32_t* to, std::size_t to_stride) {
+HWY_INLINE void TurnSquare(const std::uint32_t* from,
+                           std::size_t from_stride,
+                           std::uint32_t* to,
+                           std::size_t to_stride) {
   __m512i a[16], b[16];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_si512(from + i * from_stride);
+  for (int i = 0; i < 16; ++i)
+    a[i] = _mm512_loadu_si512(from + i * from_stride);
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {
     b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
@@ -42,19 +47,32 @@ const std::byte* KeyForm(const T* page, std::size_t tokens, std::size_t wide, T*
   for (std::size_t t0 = 0; t0 < tokens; t0 += 16) {
     std::size_t i = 0;
 #if HWY_TARGET == HWY_AVX3
-    for (; i + 16 <= words; i += 16) TurnSquare(from + t0 * words + i, words, to + i * tokens + t0, tokens);
+    for (; i + 16 <= words; i += 16)
+      TurnSquare(from + t0 * words + i, words, to + i * tokens + t0, tokens);
 #endif
     for (; i < words; ++i) {
 #pragma GCC unroll 16
-      for (std::size_t t = 0; t < 16; ++t) to[i * tokens + t0 + t] = from[(t0 + t) * words + i];
+      for (std::size_t t = 0; t < 16; ++t)
+        to[i * tokens + t0 + t] = from[(t0 + t) * words + i];
     }
   }
   return reinterpret_cast<const std::byte*>(form);
 }
 
-// Pairs of tokens: [P/2][padded][2] of bf16; [P][padded] of fp32. The first `width` numbers of a row, then zeros.
+// Up to kL bf16 numbers, each in the upper half of a word.
+HWY_INLINE hn::Vec<DU> Words(const Bf16* p, std::size_t n) {
+  return hn::BitCast(DU(), LoadN(p, n));
+}
+
+// Pairs of tokens: [P/2][padded][2] of bf16; [P][padded] of fp32. The first `width` numbers of a
+// row, then zeros.
 template <class T>
-const std::byte* ValueForm(const T* page, std::size_t tokens, std::size_t wide, std::size_t width, std::size_t padded, T* form) {
+const std::byte* ValueForm(const T* page,
+                           std::size_t tokens,
+                           std::size_t wide,
+                           std::size_t width,
+                           std::size_t padded,
+                           T* form) {
   if constexpr (std::is_same_v<T, float>) {
     for (std::size_t t = 0; t < tokens; ++t) {
       std::copy_n(page + t * wide, width, form + t * padded);
@@ -62,12 +80,12 @@ const std::byte* ValueForm(const T* page, std::size_t tokens, std::size_t wide, 
     }
   } else {
     auto* to = reinterpret_cast<std::uint32_t*>(form);
-    const auto word = [](const Bf16* p, std::size_t n) HWY_ATTR { return hn::BitCast(DU(), LoadN(p, n)); };
     for (std::size_t t = 0; t < tokens; t += 2, to += padded) {
       const Bf16* first = page + t * wide;
       for (std::size_t i = 0; i < padded; i += kL) {
         const std::size_t left = i < width ? width - i : 0;
-        const auto pair = hn::Or(hn::ShiftRight<16>(word(first + i, left)), word(first + wide + i, left));
+        const auto pair =
+            hn::Or(hn::ShiftRight<16>(Words(first + i, left)), Words(first + wide + i, left));
         hn::StoreU(pair, DU(), to + i);
       }
     }

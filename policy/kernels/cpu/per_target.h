@@ -1,25 +1,26 @@
-// Compiles AHA_BODY, a file of kernels, for the instruction set that foreach_target.h is at. No include guard.
-// AHA_NS names the kernel target; AHA_DP says whether vdpbf16ps is there.
+// Compiles AHA_BODY, a file of kernels, for the instruction set that foreach_target.h is at. No
+// include guard. AHA_NS names the kernel target; AHA_DP says whether vdpbf16ps is there.
 #if HWY_TARGET == HWY_AVX3
 
 #define AHA_NS avx512
 #define AHA_DP 0
+#define AHA_ATTR HWY_ATTR
 HWY_BEFORE_NAMESPACE();
 #include AHA_BODY
 HWY_AFTER_NAMESPACE();
 #undef AHA_NS
 #undef AHA_DP
+#undef AHA_ATTR
 
 #define AHA_NS avx512_bf16
 #define AHA_DP 1
-HWY_BEFORE_NAMESPACE();
-#pragma GCC push_options
-#pragma GCC target("avx512bf16")
+#define AHA_ATTR __attribute__((target(HWY_TARGET_STR ",avx512bf16")))
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512bf16")
 #include AHA_BODY
-#pragma GCC pop_options
 HWY_AFTER_NAMESPACE();
 #undef AHA_NS
 #undef AHA_DP
+#undef AHA_ATTR
 
 #else
 
@@ -29,10 +30,12 @@ HWY_AFTER_NAMESPACE();
 #define AHA_NS portable
 #endif
 #define AHA_DP 0
+#define AHA_ATTR HWY_ATTR
 HWY_BEFORE_NAMESPACE();
 #include AHA_BODY
 HWY_AFTER_NAMESPACE();
 #undef AHA_NS
 #undef AHA_DP
+#undef AHA_ATTR
 
 #endif

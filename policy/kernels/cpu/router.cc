@@ -16,14 +16,18 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 // exp(x - max) / sum, summed in order.
 void Softmax(const OpsKernels& ops, float* x, std::size_t n) {
   const float most = *std::max_element(x, x + n);
-  for (std::size_t i = 0; i < n; ++i) x[i] -= most;
+  for (std::size_t i = 0; i < n; ++i)
+    x[i] -= most;
   ops.exp(x, n, x);
   float sum = 0;
-  for (std::size_t i = 0; i < n; ++i) sum += x[i];
-  for (std::size_t i = 0; i < n; ++i) x[i] /= sum;
+  for (std::size_t i = 0; i < n; ++i)
+    sum += x[i];
+  for (std::size_t i = 0; i < n; ++i)
+    x[i] /= sum;
 }
 
-// Places of the `count` largest, largest first, the lower place among equals. What is taken becomes kNever in `values`.
+// Places of the `count` largest, largest first, the lower place among equals. What is taken becomes
+// kNever in `values`.
 template <class F>
 void TakeLargest(std::span<float> values, std::size_t count, const F& take) {
   std::vector<bool> taken(values.size(), false);
@@ -51,7 +55,8 @@ void KeepBestGroups(std::span<float> choice, const RouterRule& rule) {
         second = std::max(second, value);
       }
     }
-    score[g] = rule.group_score == RouterRule::GroupScore::kBest || in_group < 2 ? first : first + second;
+    score[g] =
+        rule.group_score == RouterRule::GroupScore::kBest || in_group < 2 ? first : first + second;
   }
   std::vector<bool> kept(rule.groups, false);
   TakeLargest(score, rule.kept_groups, [&](std::size_t, std::size_t g) { kept[g] = true; });
@@ -60,7 +65,12 @@ void KeepBestGroups(std::span<float> choice, const RouterRule& rule) {
   }
 }
 
-void RouteToken(const OpsKernels& ops, std::span<float> score, const float* bias_E, const RouterRule& rule, std::int32_t* experts, float* weights) {
+void RouteToken(const OpsKernels& ops,
+                std::span<float> score,
+                const float* bias_E,
+                const RouterRule& rule,
+                std::int32_t* experts,
+                float* weights) {
   if (rule.score == RouterRule::Score::kSigmoid) {
     ops.sigmoid(score.data(), score.size(), score.data());
   } else {
@@ -68,7 +78,8 @@ void RouteToken(const OpsKernels& ops, std::span<float> score, const float* bias
   }
   std::vector<float> choice(score.begin(), score.end());
   if (bias_E != nullptr) {
-    for (std::size_t e = 0; e < choice.size(); ++e) choice[e] += bias_E[e];
+    for (std::size_t e = 0; e < choice.size(); ++e)
+      choice[e] += bias_E[e];
   }
   if (rule.groups > 1) KeepBestGroups(choice, rule);
   float sum = 0;
@@ -85,21 +96,30 @@ void RouteToken(const OpsKernels& ops, std::span<float> score, const float* bias
 }  // namespace
 
 template <class T>
-void RouterLogits(const Cpu& cpu, Rows<const T> x, const PackedMatrix& gate_EH, Rows<float> logits_TE) {
+void RouterLogits(const Cpu& cpu,
+                  Rows<const T> x,
+                  const PackedMatrix& gate_EH,
+                  Rows<float> logits_TE) {
   if constexpr (std::is_same_v<T, float>) {
     Gemm(cpu, x, gate_EH, logits_TE);
   } else {
     std::vector<float> wide(x.count * x.width);
     const auto to_fp32 = OpsKernelsFor(cpu.target()).bf16.to_fp32;
-    for (std::size_t t = 0; t < x.count; ++t) to_fp32(x[t], x.width, wide.data() + t * x.width);
+    for (std::size_t t = 0; t < x.count; ++t)
+      to_fp32(x[t], x.width, wide.data() + t * x.width);
     Gemm(cpu, Rows<const float>(wide.data(), x.count, x.width), gate_EH, logits_TE);
   }
 }
 template void RouterLogits<Bf16>(const Cpu&, Rows<const Bf16>, const PackedMatrix&, Rows<float>);
 template void RouterLogits<float>(const Cpu&, Rows<const float>, const PackedMatrix&, Rows<float>);
 
-void Route(const Cpu& cpu, Rows<const float> logits_TE, const float* bias_E, const RouterRule& rule, std::span<std::int32_t> experts_TK,
-           std::span<float> weights_TK, float* scores_TE) {
+void Route(const Cpu& cpu,
+           Rows<const float> logits_TE,
+           const float* bias_E,
+           const RouterRule& rule,
+           std::span<std::int32_t> experts_TK,
+           std::span<float> weights_TK,
+           float* scores_TE) {
   const OpsKernels& ops = OpsKernelsFor(cpu.target());
   const std::size_t experts = logits_TE.width;
   const std::size_t slots = rule.experts_per_token;
@@ -107,14 +127,19 @@ void Route(const Cpu& cpu, Rows<const float> logits_TE, const float* bias_E, con
     std::vector<float> row(experts);
     for (std::size_t t = begin; t < end; ++t) {
       std::copy_n(logits_TE[t], experts, row.data());
-      RouteToken(ops, row, bias_E, rule, experts_TK.data() + t * slots, weights_TK.data() + t * slots);
+      RouteToken(ops, row, bias_E, rule, experts_TK.data() + t * slots,
+                 weights_TK.data() + t * slots);
       if (scores_TE != nullptr) std::copy_n(row.data(), experts, scores_TE + t * experts);
     }
   });
 }
 
-void RouteBackward(const Cpu& cpu, Rows<const float> scores_TE, const RouterRule& rule, std::span<const std::int32_t> experts_TK,
-                   std::span<const float> dweights_TK, Rows<float> dlogits_TE) {
+void RouteBackward(const Cpu& cpu,
+                   Rows<const float> scores_TE,
+                   const RouterRule& rule,
+                   std::span<const std::int32_t> experts_TK,
+                   std::span<const float> dweights_TK,
+                   Rows<float> dlogits_TE) {
   const std::size_t slots = rule.experts_per_token;
   cpu.pool().ParallelFor(scores_TE.count, 16, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -130,14 +155,17 @@ void RouteBackward(const Cpu& cpu, Rows<const float> scores_TE, const RouterRule
       // dscore of the chosen: scaling * dw, or scaling / sum * (dw - mean of dw by weight).
       for (std::size_t k = 0; k < slots; ++k) {
         const float dw = dweights_TK[t * slots + k];
-        d[experts_TK[t * slots + k]] = rule.scaling * (rule.normalise ? (dw - mixed / (sum + kTiny)) / (sum + kTiny) : dw);
+        d[experts_TK[t * slots + k]] =
+            rule.scaling * (rule.normalise ? (dw - mixed / (sum + kTiny)) / (sum + kTiny) : dw);
       }
       float inner = 0;
       if (rule.score == RouterRule::Score::kSoftmax) {
-        for (std::size_t e = 0; e < scores_TE.width; ++e) inner += d[e] * score[e];
+        for (std::size_t e = 0; e < scores_TE.width; ++e)
+          inner += d[e] * score[e];
       }
       for (std::size_t e = 0; e < scores_TE.width; ++e) {
-        d[e] = rule.score == RouterRule::Score::kSigmoid ? d[e] * score[e] * (1 - score[e]) : score[e] * (d[e] - inner);
+        d[e] = rule.score == RouterRule::Score::kSigmoid ? d[e] * score[e] * (1 - score[e])
+                                                         : score[e] * (d[e] - inner);
       }
     }
   });

@@ -27,15 +27,28 @@ struct RouterRule {
 
 /// Logits [T, E] = x W_g^T with x widened to fp32; the gate is packed as fp32.
 template <class T>
-void RouterLogits(const Cpu& cpu, Rows<const T> x, const PackedMatrix& gate_EH, Rows<float> logits_TE);
+void RouterLogits(const Cpu& cpu,
+                  Rows<const T> x,
+                  const PackedMatrix& gate_EH,
+                  Rows<float> logits_TE);
 
-/// Chooses by score + bias (selection only; may be null), largest first, the lower expert among equals; weights come
-/// from the scores. `scores_TE` takes the scores, if given.
-void Route(const Cpu& cpu, Rows<const float> logits_TE, const float* bias_E, const RouterRule& rule, std::span<std::int32_t> experts_TK,
-           std::span<float> weights_TK, float* scores_TE = nullptr);
+/// Chooses by score + bias (selection only; may be null), largest first, the lower expert among
+/// equals; weights come from the scores. `scores_TE` takes the scores, if given.
+void Route(const Cpu& cpu,
+           Rows<const float> logits_TE,
+           const float* bias_E,
+           const RouterRule& rule,
+           std::span<std::int32_t> experts_TK,
+           std::span<float> weights_TK,
+           float* scores_TE = nullptr);
 
-/// Gradient of the logits from the gradient of the weights; the choice itself has none. Writes all of dlogits.
-void RouteBackward(const Cpu& cpu, Rows<const float> scores_TE, const RouterRule& rule, std::span<const std::int32_t> experts_TK,
-                   std::span<const float> dweights_TK, Rows<float> dlogits_TE);
+/// Gradient of the logits from the gradient of the weights; the choice itself has none. Writes all
+/// of dlogits.
+void RouteBackward(const Cpu& cpu,
+                   Rows<const float> scores_TE,
+                   const RouterRule& rule,
+                   std::span<const std::int32_t> experts_TK,
+                   std::span<const float> dweights_TK,
+                   Rows<float> dlogits_TE);
 
 }  // namespace aha::policy::cpu

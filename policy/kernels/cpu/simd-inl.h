@@ -1,5 +1,5 @@
-// Vectors of floats for the kernels of one target: loads and stores of either number type, tails, sums in a fixed order,
-// exp. No include guard: included inside each target's namespace, once.
+// Vectors of floats for the kernels of one target: loads and stores of either number type, tails,
+// sums in a fixed order, exp. No include guard: included inside each target's namespace, once.
 
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
@@ -9,14 +9,22 @@ using DH = hn::Rebind<std::uint16_t, D>;
 using V = hn::Vec<D>;
 constexpr std::size_t kL = HWY_LANES(float);
 
-HWY_INLINE V Zeros() { return hn::Zero(D()); }
-HWY_INLINE V Set(float x) { return hn::Set(D(), x); }
-HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
+HWY_INLINE V Zeros() {
+  return hn::Zero(D());
+}
+HWY_INLINE V Set(float x) {
+  return hn::Set(D(), x);
+}
+HWY_INLINE V Load(const float* p) {
+  return hn::LoadU(D(), p);
+}
 HWY_INLINE V Load(const Bf16* p) {
   const auto half = hn::LoadU(DH(), reinterpret_cast<const std::uint16_t*>(p));
   return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), half)));
 }
-HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
+HWY_INLINE void Store(V v, float* p) {
+  hn::StoreU(v, D(), p);
+}
 
 // The bits of the nearest bf16 in the lower half of each lane.
 HWY_INLINE hn::Vec<DU> RoundedBits(V v) {
@@ -32,19 +40,26 @@ HWY_INLINE void StoreExact(V v, Bf16* p) {
   const auto bits = hn::BitCast(DI(), RoundedBits(v));
   hn::StoreU(hn::DemoteTo(DH(), bits), DH(), reinterpret_cast<std::uint16_t*>(p));
 }
-HWY_INLINE void StoreExact(V v, float* p) { hn::StoreU(v, D(), p); }
+HWY_INLINE void StoreExact(V v, float* p) {
+  hn::StoreU(v, D(), p);
+}
 #if AHA_DP
 // The CPU's own rounding takes denormals for zero.
-HWY_INLINE void Store(V v, Bf16* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v.raw)); }
+HWY_INLINE void Store(V v, Bf16* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v.raw));
+}
 #else
-HWY_INLINE void Store(V v, Bf16* p) { StoreExact(v, p); }
+HWY_INLINE void Store(V v, Bf16* p) {
+  StoreExact(v, p);
+}
 #endif
 // v as T would hold it after Store.
 template <class T>
 HWY_INLINE V Rounded(V v) {
   if constexpr (std::is_same_v<T, Bf16>) {
 #if AHA_DP
-    return V{_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v.raw)), 16))};
+    return V{_mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v.raw)), 16))};
 #else
     return hn::BitCast(D(), hn::ShiftLeft<16>(RoundedBits(v)));
 #endif
@@ -58,7 +73,8 @@ template <class T>
 HWY_INLINE V LoadN(const T* p, std::size_t n) {
   if (n >= kL) return Load(p);
   T copy[kL] = {};
-  for (std::size_t i = 0; i < n; ++i) copy[i] = p[i];
+  for (std::size_t i = 0; i < n; ++i)
+    copy[i] = p[i];
   return Load(copy);
 }
 template <class T>
@@ -69,19 +85,24 @@ HWY_INLINE void StoreN(V v, T* p, std::size_t n) {
   }
   T copy[kL];
   Store(v, copy);
-  for (std::size_t i = 0; i < n; ++i) p[i] = copy[i];
+  for (std::size_t i = 0; i < n; ++i)
+    p[i] = copy[i];
 }
 
-HWY_INLINE V Fma(V a, V b, V c) { return hn::MulAdd(a, b, c); }
+HWY_INLINE V Fma(V a, V b, V c) {
+  return hn::MulAdd(a, b, c);
+}
 // Sum and largest of the lanes, in one order.
-HWY_INLINE float Sum(V v) { return hn::GetLane(hn::SumOfLanes(D(), v)); }
-HWY_INLINE float Largest(V v) { return hn::GetLane(hn::MaxOfLanes(D(), v)); }
+HWY_INLINE float Sum(V v) {
+  return hn::GetLane(hn::SumOfLanes(D(), v));
+}
+HWY_INLINE float Largest(V v) {
+  return hn::GetLane(hn::MaxOfLanes(D(), v));
+}
 
-// e^x, within two units of the last place; 0 below -87.33, infinity above 88.72, NaN stays.
-HWY_INLINE V Exp(V x) {
-  const D d;
-  const DI di;
-  const V n = hn::Round(hn::Mul(x, Set(1.44269504F)));
+// e^r for |r| <= ln(2) / 2, and n with x = n ln(2) + r.
+HWY_INLINE V ExpPolynomial(V x, V& n) {
+  n = hn::Round(hn::Mul(x, Set(1.44269504F)));
   V r = hn::NegMulAdd(n, Set(0.693359375F), x);
   r = hn::NegMulAdd(n, Set(-2.12194440e-4F), r);
   V p = Set(1.9875691500e-4F);
@@ -90,7 +111,15 @@ HWY_INLINE V Exp(V x) {
   p = Fma(p, r, Set(4.1665795894e-2F));
   p = Fma(p, r, Set(1.6666665459e-1F));
   p = Fma(p, r, Set(5.0000001201e-1F));
-  p = Fma(p, hn::Mul(r, r), hn::Add(r, Set(1.0F)));
+  return Fma(p, hn::Mul(r, r), hn::Add(r, Set(1.0F)));
+}
+
+// e^x, within two units of the last place; 0 below -87, infinity above 88.72, NaN stays.
+HWY_INLINE V Exp(V x) {
+  const D d;
+  const DI di;
+  V n;
+  const V p = ExpPolynomial(x, n);
   // 2^n in two factors, so that n = 128 does not overflow on the way.
   const auto exponent = hn::ConvertTo(di, hn::Min(hn::Max(n, Set(-126.0F)), Set(128.0F)));
   const auto half = hn::ShiftRight<1>(exponent);
@@ -98,9 +127,19 @@ HWY_INLINE V Exp(V x) {
   const V scale1 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const V scale2 = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(exponent, half), bias)));
   V y = hn::Mul(hn::Mul(p, scale1), scale2);
-  y = hn::IfThenElse(hn::Lt(x, Set(-87.33F)), Zeros(), y);
+  y = hn::IfThenElse(hn::Lt(x, Set(-87.0F)), Zeros(), y);
   y = hn::IfThenElse(hn::Gt(x, Set(88.72F)), Set(std::numeric_limits<float>::infinity()), y);
   return hn::IfThenElse(hn::Ne(x, x), x, y);
 }
+// The same bits for x up to 0 (minus infinity too, but no NaN), in fewer steps.
+HWY_INLINE V ExpLow(V x) {
+  const DI di;
+  V n;
+  const V p = ExpPolynomial(hn::Max(x, Set(-87.0F)), n);
+  const auto scaled = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::ConvertTo(di, n)));
+  return hn::IfThenElseZero(hn::Ge(x, Set(-87.0F)), hn::BitCast(D(), scaled));
+}
 // 1 / (1 + e^-x).
-HWY_INLINE V Sigmoid(V x) { return hn::Div(Set(1.0F), hn::Add(Set(1.0F), Exp(hn::Neg(x)))); }
+HWY_INLINE V Sigmoid(V x) {
+  return hn::Div(Set(1.0F), hn::Add(Set(1.0F), Exp(hn::Neg(x))));
+}

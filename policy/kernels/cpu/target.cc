@@ -14,7 +14,8 @@
 namespace aha::policy::cpu {
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames = {"portable", "avx2", "avx512", "avx512_bf16", "amx", "amx_model"};
+constexpr std::array<std::string_view, 6> kNames = {"portable",    "avx2", "avx512",
+                                                    "avx512_bf16", "amx",  "amx_model"};
 
 #if defined(__x86_64__)
 // Tiles need the operating system's leave once a process (arch_prctl, XFEATURE_XTILEDATA).
@@ -33,10 +34,12 @@ std::vector<KernelTarget> Detect() {
   std::vector<KernelTarget> found = {KernelTarget::kPortable};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return found;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("bmi2"))
+    return found;
   found.push_back(KernelTarget::kAvx2);
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
-      !__builtin_cpu_supports("avx512vl")) {
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
     return found;
   }
   found.push_back(KernelTarget::kAvx512);
@@ -50,7 +53,9 @@ std::vector<KernelTarget> Detect() {
 
 }  // namespace
 
-std::string_view KernelTargetName(KernelTarget target) { return kNames[static_cast<std::size_t>(target)]; }
+std::string_view KernelTargetName(KernelTarget target) {
+  return kNames[static_cast<std::size_t>(target)];
+}
 
 const std::vector<KernelTarget>& SupportedKernelTargets() {
   static const std::vector<KernelTarget> found = Detect();

@@ -1,6 +1,6 @@
 #pragma once
-/// Which instructions the kernels use. Within one target every kernel is batch-invariant, bit for bit; between
-/// targets bits may differ, so a run records its target.
+/// Which instructions the kernels use. Within one target every kernel is batch-invariant, bit for
+/// bit; between targets bits may differ, so a run records its target.
 
 #include <cstdint>
 #include <string_view>
@@ -22,7 +22,8 @@ enum class KernelTarget : std::uint8_t {
 /// "portable", "avx2", "avx512", "avx512_bf16", "amx", "amx_model".
 std::string_view KernelTargetName(KernelTarget target);
 
-/// What this machine can run, slowest first; kAmxModel last, where it can run. Asks the kernel for AMX.
+/// What this machine can run, slowest first; kAmxModel last, where it can run. Asks the kernel for
+/// AMX.
 const std::vector<KernelTarget>& SupportedKernelTargets();
 
 /// The target named by `request`, or the machine's fastest if it is empty.

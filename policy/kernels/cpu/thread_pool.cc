@@ -7,7 +7,8 @@
 namespace aha::policy::cpu {
 namespace {
 
-// Kernels follow one another within microseconds: looking again for so long is cheaper than sleeping.
+// Kernels follow one another within microseconds: looking again for so long is cheaper than
+// sleeping.
 constexpr int kSpins = 4000;
 
 void Pause() {
@@ -30,7 +31,8 @@ ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
+  for (std::thread& worker : workers_)
+    worker.join();
 }
 
 void ThreadPool::Run(std::size_t parts, void* context, Job job) const {

@@ -1,5 +1,6 @@
 #pragma once
-/// A few threads for kernels: the caller works too and joins. Shares are fixed by count and thread number alone.
+/// A few threads for kernels: the caller works too and joins. Shares are fixed by count and thread
+/// number alone.
 
 #include <atomic>
 #include <cstddef>
@@ -28,9 +29,10 @@ class ThreadPool {
 
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls fn(begin, end) on shares of [0, count), at most one a thread and none below `grain`, and returns when all
-  /// are done; what they wrote is then seen. `fn` must not throw. When the pool is at work already (a call from inside a
-  /// share, or from another thread), the caller does all by itself: same results, as a kernel's shares do not matter.
+  /// Calls fn(begin, end) on shares of [0, count), at most one a thread and none below `grain`, and
+  /// returns when all are done; what they wrote is then seen. `fn` must not throw. When the pool is
+  /// at work already (a call from inside a share, or from another thread), the caller does all by
+  /// itself: same results, as a kernel's shares do not matter.
   template <class F>
   void ParallelFor(std::size_t count, std::size_t grain, const F& fn) const {
     if (count == 0) return;

@@ -1,6 +1,13 @@
-// The inner loop of every product of one target: a tile of sums in registers. After simd-inl.h, inside its namespace.
+// The inner loop of every product of one target: a tile of sums in registers. After simd-inl.h,
+// inside its namespace.
 
-constexpr std::size_t kMostRows = kL == 16 ? 12 : 5;  // rows of a tile: sums fill the registers
+// Rows of a tile: sums fill the registers. Tiles change no bit; sanitizers take long to compile
+// large ones.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t kMostRows = 4;
+#else
+constexpr std::size_t kMostRows = kL == 16 ? 12 : 5;
+#endif
 
 // How W and x meet: plain fp32; bf16 widened to fp32; bf16 pairs by vdpbf16ps.
 enum class Way { kFp32, kWiden, kPairs };
@@ -11,14 +18,21 @@ constexpr Way kBf16Way = Way::kWiden;
 #endif
 
 #if AHA_DP
-HWY_INLINE V DotPairs(V sum, __m512i a, __m512i b) { return V{_mm512_dpbf16_ps(sum.raw, (__m512bh)a, (__m512bh)b)}; }
+HWY_INLINE V DotPairs(V sum, __m512i a, __m512i b) {
+  return V{_mm512_dpbf16_ps(sum.raw, (__m512bh)a, (__m512bh)b)};
+}
 #endif
 
 // Rows of x as tiles read them: `bytes` apart, padded to whole steps.
 struct Source {
   const std::byte* data;
   std::size_t bytes;
-  bool first = false;  // of those that read a panel: asks memory for the next one
+};
+
+// What a tile asks memory for while it works: `step` bytes a step, 0 for nothing.
+struct Ahead {
+  const std::byte* data = nullptr;
+  std::size_t step = 0;
 };
 
 template <int MR, int NV>
@@ -26,22 +40,28 @@ struct Tile {
   V sum[MR][NV];
 };
 
-// `ahead`, if not zero: how far ahead of what is read to ask memory for more.
-// Adds `steps` of k: row m of x times vector v of W, whose steps are `step_bytes` apart. One chain of sums each.
+// Adds `steps` of k: row m of x times vector v of W, whose steps are `step_bytes` apart. One chain
+// of sums each.
 template <Way way, int MR, int NV>
-HWY_INLINE void Accumulate(const Source& x, const std::byte* const (&w)[NV], std::size_t steps, std::size_t step_bytes,
-                           Tile<MR, NV>& tile, [[maybe_unused]] std::size_t ahead = 0) {
+HWY_INLINE void Accumulate(const Source& x,
+                           const std::byte* const (&w)[NV],
+                           std::size_t steps,
+                           std::size_t step_bytes,
+                           Tile<MR, NV>& tile,
+                           [[maybe_unused]] Ahead ahead = {}) {
   std::size_t at = 0;
   for (std::size_t s = 0; s < steps; ++s, at += step_bytes) {
     if constexpr (way == Way::kFp32) {
       V b[NV];
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) b[v] = Load(reinterpret_cast<const float*>(w[v] + at));
+      for (int v = 0; v < NV; ++v)
+        b[v] = Load(reinterpret_cast<const float*>(w[v] + at));
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
         const V a = Set(reinterpret_cast<const float*>(x.data + m * x.bytes)[s]);
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) tile.sum[m][v] = Fma(a, b[v], tile.sum[m][v]);
+        for (int v = 0; v < NV; ++v)
+          tile.sum[m][v] = Fma(a, b[v], tile.sum[m][v]);
       }
     } else if constexpr (way == Way::kWiden) {
       V low[NV], high[NV];
@@ -57,15 +77,19 @@ HWY_INLINE void Accumulate(const Source& x, const std::byte* const (&w)[NV], std
         const V first = Set(a[0]);
         const V second = Set(a[1]);
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) tile.sum[m][v] = Fma(second, high[v], Fma(first, low[v], tile.sum[m][v]));
+        for (int v = 0; v < NV; ++v)
+          tile.sum[m][v] = Fma(second, high[v], Fma(first, low[v], tile.sum[m][v]));
       }
     } else {
 #if AHA_DP
       __m512i b[NV];
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) {
+      for (int v = 0; v < NV; ++v)
         b[v] = _mm512_loadu_si512(w[v] + at);
-        if (ahead != 0) _mm_prefetch(reinterpret_cast<const char*>(w[v] + at + ahead), _MM_HINT_T1);
+      if (ahead.step != 0) {
+        const auto* wanted = reinterpret_cast<const char*>(ahead.data + s * ahead.step);
+        _mm_prefetch(wanted, _MM_HINT_T1);
+        if (ahead.step == 128) _mm_prefetch(wanted + 64, _MM_HINT_T1);
       }
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
@@ -73,10 +97,10 @@ HWY_INLINE void Accumulate(const Source& x, const std::byte* const (&w)[NV], std
         std::memcpy(&pair, x.data + m * x.bytes + 4 * s, 4);
         const __m512i a = _mm512_set1_epi32(pair);
 #pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) tile.sum[m][v] = DotPairs(tile.sum[m][v], b[v], a);
+        for (int v = 0; v < NV; ++v)
+          tile.sum[m][v] = DotPairs(tile.sum[m][v], b[v], a);
       }
 #endif
     }
   }
 }
-

@@ -6,7 +6,11 @@ namespace aha::policy::cpu {
 namespace {
 
 template <class T>
-void Run(const Cpu& cpu, const Rows<const T>& dy, const Rows<const T>& x, const Rows<float>& dw, void (*kernel)(const WeightGradientCall<T>&)) {
+void Run(const Cpu& cpu,
+         const Rows<const T>& dy,
+         const Rows<const T>& x,
+         const Rows<float>& dw,
+         void (*kernel)(const WeightGradientCall<T>&)) {
   cpu.pool().ParallelFor(dw.count, 12, [&](std::size_t begin, std::size_t end) {
     WeightGradientCall<T> call;
     call.dy = dy;
@@ -35,7 +39,8 @@ template <class T>
 void BiasGradient(const Cpu& cpu, Rows<const T> dy, float* db_N) {
   cpu.pool().ParallelFor(dy.width, 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = 0; t < dy.count; ++t) {
-      for (std::size_t i = begin; i < end; ++i) db_N[i] += ToFloat(dy[t][i]);
+      for (std::size_t i = begin; i < end; ++i)
+        db_N[i] += ToFloat(dy[t][i]);
     }
   });
 }

@@ -1,5 +1,6 @@
 #pragma once
-/// Gradients of matrix products' weights. (Gradients of inputs are Gemm with the transposed matrix.)
+/// Gradients of matrix products' weights. (Gradients of inputs are Gemm with the transposed
+/// matrix.)
 ///
 /// Shapes: T tokens, x [T, K], dy [T, N], dW [N, K].
 
@@ -8,9 +9,9 @@
 
 namespace aha::policy::cpu {
 
-/// dW += dy^T x. Each number of dW starts from what is in memory and takes the tokens one by one, in order, each by a
-/// multiply-add in fp32 (bf16 is widened; pairs of tokens are never joined, as vdpbf16ps would). So tokens may be cut
-/// into calls anywhere: the bits are the same.
+/// dW += dy^T x. Each number of dW starts from what is in memory and takes the tokens one by one,
+/// in order, each by a multiply-add in fp32 (bf16 is widened; pairs of tokens are never joined, as
+/// vdpbf16ps would). So tokens may be cut into calls anywhere: the bits are the same.
 void WeightGradient(const Cpu& cpu, Rows<const Bf16> dy, Rows<const Bf16> x, Rows<float> dw);
 void WeightGradient(const Cpu& cpu, Rows<const float> dy, Rows<const float> x, Rows<float> dw);
 /// Bias: db += sum of dy over tokens, in order.

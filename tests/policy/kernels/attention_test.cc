@@ -16,12 +16,16 @@ struct Case {
   std::size_t page_tokens, heads, kv_heads, key_width, value_width;
 };
 constexpr Case kCases[] = {
-    {"grouped", false, 16, 9, 3, 64, 64},       {"grouped, large pages", false, 32, 4, 2, 32, 48},
-    {"odd widths", false, 16, 3, 1, 9, 5},      {"latent", true, 16, 4, 1, 48, 32},
-    {"latent, odd widths", true, 32, 5, 1, 13, 8}, {"one head each", false, 64, 2, 2, 16, 16},
+    {"grouped", false, 16, 9, 3, 64, 64},
+    {"grouped, large pages", false, 32, 4, 2, 32, 48},
+    {"odd widths", false, 16, 3, 1, 9, 5},
+    {"latent", true, 16, 4, 1, 48, 32},
+    {"latent, odd widths", true, 32, 5, 1, 13, 8},
+    {"one head each", false, 64, 2, 2, 16, 16},
 };
 
-// Sequences with a cache that holds all their tokens; the first `shared` tokens are the same in all.
+// Sequences with a cache that holds all their tokens; the first `shared` tokens are the same in
+// all.
 template <class T>
 struct World {
   Case c;
@@ -29,10 +33,17 @@ struct World {
   std::size_t length, shared;
   std::vector<std::byte> pool;
   std::vector<std::vector<std::int32_t>> tables;
-  std::vector<Matrix<T>> keys, values, queries;  // by sequence: [length, G * W], [length, G * D], [length, A * W]
+  std::vector<Matrix<T>> keys, values,
+      queries;  // by sequence: [length, G * W], [length, G * D], [length, A * W]
 
-  World(const Case& c_, std::size_t sequences, std::size_t length_, std::size_t shared_pages) : c(c_), length(length_) {
-    shape = {std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32, c.latent, c.page_tokens, c.kv_heads, c.key_width, c.value_width};
+  World(const Case& c_, std::size_t sequences, std::size_t length_, std::size_t shared_pages)
+      : c(c_), length(length_) {
+    shape = {std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32,
+             c.latent,
+             c.page_tokens,
+             c.kv_heads,
+             c.key_width,
+             c.value_width};
     const std::size_t pages = (length + c.page_tokens - 1) / c.page_tokens;
     shared = std::min(shared_pages, pages) * c.page_tokens;
     pool.resize((sequences * pages + 1) * shape.page_bytes());
@@ -43,26 +54,36 @@ struct World {
       values.push_back(RandomMatrix<T>(length, c.kv_heads * c.value_width, seed + 1));
       queries.push_back(RandomMatrix<T>(length, c.heads * c.key_width, seed + 2));
       std::vector<std::int32_t> table;
-      for (std::size_t p = 0; p < pages; ++p) table.push_back(s > 0 && p * c.page_tokens < shared ? tables[0][p] : next++);
+      for (std::size_t p = 0; p < pages; ++p)
+        table.push_back(s > 0 && p * c.page_tokens < shared ? tables[0][p] : next++);
       tables.push_back(table);
-      for (std::size_t i = 0; i < length; ++i) Put(s, i);
+      for (std::size_t i = 0; i < length; ++i)
+        Put(s, i);
     }
   }
 
   void Put(std::size_t s, std::size_t i) {
     const std::size_t from = i < shared ? 0 : s;
-    std::byte* page = pool.data() + static_cast<std::size_t>(tables[s][i / c.page_tokens]) * shape.page_bytes();
+    std::byte* page =
+        pool.data() + static_cast<std::size_t>(tables[s][i / c.page_tokens]) * shape.page_bytes();
     for (std::size_t g = 0; g < c.kv_heads; ++g) {
-      PutKv(shape, page, i % c.page_tokens, g, keys[from][i] + g * c.key_width, values[from][i] + g * c.value_width);
+      PutKv(shape, page, i % c.page_tokens, g, keys[from][i] + g * c.key_width,
+            values[from][i] + g * c.value_width);
     }
   }
 
   // Queries [first, first + count) of each of the sequences.
-  Matrix<T> Run(const Cpu& cpu, const std::vector<std::size_t>& which, std::size_t first, std::size_t count, std::vector<float>* lse = nullptr) {
-    Matrix<T> q(which.size() * count, c.heads * c.key_width), y(which.size() * count, c.heads * c.value_width);
+  Matrix<T> Run(const Cpu& cpu,
+                const std::vector<std::size_t>& which,
+                std::size_t first,
+                std::size_t count,
+                std::vector<float>* lse = nullptr) {
+    Matrix<T> q(which.size() * count, c.heads * c.key_width),
+        y(which.size() * count, c.heads * c.value_width);
     std::vector<AttentionSequence> sequences;
     for (std::size_t n = 0; n < which.size(); ++n) {
-      for (std::size_t i = 0; i < count; ++i) std::copy_n(queries[which[n]][first + i], q.width, q[n * count + i]);
+      for (std::size_t i = 0; i < count; ++i)
+        std::copy_n(queries[which[n]][first + i], q.width, q[n * count + i]);
       sequences.push_back({tables[which[n]], first, n * count, count});
     }
     if (lse != nullptr) lse->resize(q.count * c.heads);
@@ -78,7 +99,8 @@ struct World {
     for (std::size_t j = 0; j <= i; ++j) {
       const std::size_t from = j < shared ? 0 : s;
       for (std::size_t w = 0; w < c.key_width; ++w) {
-        score[j] += 0.3 * queries[s].at(i, a * c.key_width + w) * keys[from].at(j, g * c.key_width + w);
+        score[j] +=
+            0.3 * queries[s].at(i, a * c.key_width + w) * keys[from].at(j, g * c.key_width + w);
       }
     }
     const double most = *std::max_element(score.begin(), score.end());
@@ -89,10 +111,12 @@ struct World {
       const double weight = std::exp(score[j] - most);
       total += weight;
       for (std::size_t d = 0; d < c.value_width; ++d) {
-        (*y)[d] += weight * (c.latent ? keys[from].at(j, d) : values[from].at(j, g * c.value_width + d));
+        (*y)[d] +=
+            weight * (c.latent ? keys[from].at(j, d) : values[from].at(j, g * c.value_width + d));
       }
     }
-    for (double& v : *y) v /= total;
+    for (double& v : *y)
+      v /= total;
     return most + std::log(total);
   }
 };
@@ -109,7 +133,8 @@ void ExpectReference(const Cpu& cpu, const Case& c) {
         const double denominator = world.Reference(s, i, a, &want);
         ASSERT_NEAR(lse[(s * 147 + i) * c.heads + a], denominator, 1e-4) << c.name;
         for (std::size_t d = 0; d < c.value_width; ++d) {
-          ASSERT_NEAR(y.at(s * 147 + i, a * c.value_width + d), want[d], (std::is_same_v<T, Bf16> ? 0.02 : 2e-5))
+          ASSERT_NEAR(y.at(s * 147 + i, a * c.value_width + d), want[d],
+                      (std::is_same_v<T, Bf16> ? 0.02 : 2e-5))
               << c.name << " sequence " << s << " position " << i << " head " << a;
         }
       }
@@ -129,7 +154,8 @@ void ExpectSameBits(const Cpu& one, const Cpu& three, const Case& c) {
   constexpr std::size_t kLength = 150;
   World<T> world(c, 3, kLength, 2);
   const Matrix<T> prefill = world.Run(one, {0, 1, 2}, 0, kLength);
-  const auto expect = [&](const Matrix<T>& y, const std::vector<std::size_t>& which, std::size_t first, std::size_t count, const char* what) {
+  const auto expect = [&](const Matrix<T>& y, const std::vector<std::size_t>& which,
+                          std::size_t first, std::size_t count, const char* what) {
     for (std::size_t n = 0; n < which.size(); ++n) {
       for (std::size_t i = 0; i < count; ++i) {
         ASSERT_TRUE(SameBits(y[n * count + i], prefill[which[n] * kLength + first + i], y.width))
@@ -160,7 +186,8 @@ TEST_P(AttentionTest, LaterTokensOfThePageDoNotMatter) {
     const Matrix<Bf16> before = world.Run(one, {0}, 20, 1);
     world.keys[0] = RandomMatrix<Bf16>(40, world.keys[0].width, 77, 30);
     world.values[0] = RandomMatrix<Bf16>(40, world.values[0].width, 78, 30);
-    for (std::size_t i = 21; i < 40; ++i) world.Put(0, i);
+    for (std::size_t i = 21; i < 40; ++i)
+      world.Put(0, i);
     EXPECT_TRUE(SameBits(world.Run(one, {0}, 20, 1), before)) << c.name;
   }
 }
@@ -169,7 +196,9 @@ TEST(KvPages, ReadsBackWhatWasPut) {
   for (const Case& c : kCases) {
     World<Bf16> world(c, 1, 20, 0);
     std::vector<Bf16> key(c.key_width), value(c.value_width);
-    const std::byte* page = world.pool.data() + static_cast<std::size_t>(world.tables[0][17 / c.page_tokens]) * world.shape.page_bytes();
+    const std::byte* page =
+        world.pool.data() +
+        static_cast<std::size_t>(world.tables[0][17 / c.page_tokens]) * world.shape.page_bytes();
     for (std::size_t g = 0; g < c.kv_heads; ++g) {
       GetKv(world.shape, page, 17 % c.page_tokens, g, key.data(), value.data());
       EXPECT_TRUE(SameBits(key.data(), world.keys[0][17] + g * c.key_width, c.key_width));

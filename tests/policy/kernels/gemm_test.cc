@@ -10,7 +10,8 @@ class GemmTest : public KernelTest {};
 
 template <class T>
 PackedMatrix Packed(const Matrix<T>& w) {
-  PackedMatrix packed(w.count, w.width, std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32);
+  PackedMatrix packed(w.count, w.width,
+                      std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32);
   packed.Pack(0, w.rows());
   return packed;
 }
@@ -18,7 +19,8 @@ PackedMatrix Packed(const Matrix<T>& w) {
 struct Shape {
   std::size_t t, k, n;
 };
-constexpr Shape kShapes[] = {{1, 1, 1}, {1, 64, 96}, {2, 33, 31}, {3, 128, 257}, {5, 7, 40}, {13, 96, 64}, {25, 66, 33}, {49, 160, 70}};
+constexpr Shape kShapes[] = {{1, 1, 1},  {1, 64, 96},  {2, 33, 31},  {3, 128, 257},
+                             {5, 7, 40}, {13, 96, 64}, {25, 66, 33}, {49, 160, 70}};
 
 template <class In, class Out>
 void ExpectProduct(const Cpu& cpu, const Shape& s) {
@@ -34,7 +36,8 @@ void ExpectProduct(const Cpu& cpu, const Shape& s) {
         want += x.at(t, k) * w.at(n, k);
         size += std::fabs(x.at(t, k) * w.at(n, k));
       }
-      ASSERT_NEAR(y.at(t, n), want, Tolerance<Out>(want, size * 2e-6)) << "row " << t << " column " << n << " K " << s.k << " N " << s.n;
+      ASSERT_NEAR(y.at(t, n), want, Tolerance<Out>(want, size * 2e-6))
+          << "row " << t << " column " << n << " K " << s.k << " N " << s.n;
     }
   }
 }
@@ -49,9 +52,14 @@ TEST_P(GemmTest, MatchesFloat64) {
 
 // Every cut of the rows into calls gives the bits of rows taken one by one.
 template <class In, class Out, class F>
-void ExpectRowsAlone(const Cpu& cpu, const Cpu& threads, const Matrix<In>& x, std::size_t n, const F& product) {
+void ExpectRowsAlone(const Cpu& cpu,
+                     const Cpu& threads,
+                     const Matrix<In>& x,
+                     std::size_t n,
+                     const F& product) {
   Matrix<Out> alone(x.count, n);
-  for (std::size_t t = 0; t < x.count; ++t) product(cpu, x.rows(t, 1), alone.rows(t, 1));
+  for (std::size_t t = 0; t < x.count; ++t)
+    product(cpu, x.rows(t, 1), alone.rows(t, 1));
   for (const std::size_t chunk : {2UL, 7UL, 16UL, 64UL, 100UL}) {
     Matrix<Out> y(x.count, n);
     for (std::size_t t = 0; t < x.count; t += chunk) {
@@ -71,7 +79,9 @@ TEST_P(GemmTest, RowDoesNotDependOnItsBatch) {
     ExpectRowsAlone<Bf16, float>(one, three, x, s.n, product);
     const Matrix<float> x32 = RandomMatrix<float>(s.t, s.k, 4);
     const PackedMatrix w32 = Packed(RandomMatrix<float>(s.n, s.k, 5));
-    ExpectRowsAlone<float, float>(one, three, x32, s.n, [&](const Cpu& cpu, auto rows, auto out) { Gemm(cpu, rows, w32, out); });
+    ExpectRowsAlone<float, float>(one, three, x32, s.n, [&](const Cpu& cpu, auto rows, auto out) {
+      Gemm(cpu, rows, w32, out);
+    });
   }
 }
 
@@ -87,6 +97,24 @@ TEST_P(GemmTest, ManyRowsAreBlockedWithTheSameBits) {
   }
 }
 
+// Long rows go slab by slab when there are many, and in one go when there is one.
+TEST_P(GemmTest, LongRowsHaveTheSameBits) {
+  const Matrix<Bf16> x = RandomMatrix<Bf16>(14, 5003, 17);
+  const PackedMatrix w = Packed(RandomMatrix<Bf16>(33, 5003, 18));
+  const Matrix<float> bias = RandomMatrix<float>(1, 33, 19);
+  Matrix<float> all(14, 33), alone(14, 33);
+  Gemm(one, x.rows(), w, all.rows(), bias[0]);
+  for (std::size_t t = 0; t < 14; ++t)
+    Gemm(one, x.rows(t, 1), w, alone.rows(t, 1), bias[0]);
+  EXPECT_TRUE(SameBits(all, alone));
+  const Matrix<float> x32 = RandomMatrix<float>(14, 5003, 17);
+  const PackedMatrix w32 = Packed(RandomMatrix<float>(33, 5003, 18));
+  Gemm(one, x32.rows(), w32, all.rows());
+  for (std::size_t t = 0; t < 14; ++t)
+    Gemm(one, x32.rows(t, 1), w32, alone.rows(t, 1));
+  EXPECT_TRUE(SameBits(all, alone));
+}
+
 TEST_P(GemmTest, AddStartsFromWhatIsThere) {
   const Matrix<float> x = RandomMatrix<float>(9, 50, 8);
   const Matrix<float> w = RandomMatrix<float>(45, 50, 9);
@@ -96,7 +124,8 @@ TEST_P(GemmTest, AddStartsFromWhatIsThere) {
   for (std::size_t t = 0; t < 9; ++t) {
     for (std::size_t n = 0; n < 45; ++n) {
       double want = before.at(t, n);
-      for (std::size_t k = 0; k < 50; ++k) want += x.at(t, k) * w.at(n, k);
+      for (std::size_t k = 0; k < 50; ++k)
+        want += x.at(t, k) * w.at(n, k);
       ASSERT_NEAR(y.at(t, n), want, 1e-4);
     }
   }
@@ -106,13 +135,37 @@ TEST_P(GemmTest, StridedRowsAreReadAndWrittenInPlace) {
   const Matrix<Bf16> x = RandomMatrix<Bf16>(6, 100, 11);
   const PackedMatrix w = Packed(RandomMatrix<Bf16>(20, 64, 12));
   Matrix<Bf16> inside(6, 50), copy(6, 64), apart(6, 20);
-  for (std::size_t t = 0; t < 6; ++t) std::copy_n(x[t] + 10, 64, copy[t]);
-  Gemm(one, Rows<const Bf16>(x.numbers.data() + 10, 6, 64, 100), w, Rows<Bf16>(inside.numbers.data() + 3, 6, 20, 50));
+  for (std::size_t t = 0; t < 6; ++t)
+    std::copy_n(x[t] + 10, 64, copy[t]);
+  Gemm(one, Rows<const Bf16>(x.numbers.data() + 10, 6, 64, 100), w,
+       Rows<Bf16>(inside.numbers.data() + 3, 6, 20, 50));
   Gemm(one, copy.rows(), w, apart.rows());
   for (std::size_t t = 0; t < 6; ++t) {
     EXPECT_TRUE(SameBits(inside[t] + 3, apart[t], 20));
     EXPECT_EQ(inside[t][2].bits, 0);
     EXPECT_EQ(inside[t][23].bits, 0);
+  }
+}
+
+TEST_P(GemmTest, HeadsAreProductsOfTheirOwn) {
+  constexpr std::size_t kHeads = 5, kK = 12, kN = 35;
+  const Matrix<Bf16> x = RandomMatrix<Bf16>(20, kHeads * 16, 20);
+  std::vector<PackedMatrix> packed;
+  std::vector<const PackedMatrix*> w;
+  packed.reserve(kHeads);
+  for (unsigned a = 0; a < kHeads; ++a)
+    w.push_back(&packed.emplace_back(Packed(RandomMatrix<Bf16>(kN, kK, 21 + a))));
+  for (const std::size_t heads : {1UL, 5UL}) {
+    Matrix<Bf16> y(20, kHeads * 40);
+    GemmHeads(three, x.rows(), 16, std::span(w).first(heads), y.rows(), 40);
+    for (std::size_t a = 0; a < heads; ++a) {
+      Matrix<Bf16> want(20, kN);
+      Gemm(one, Rows<const Bf16>(x[0] + a * 16, 20, kK, x.width), *w[a], want.rows());
+      for (std::size_t t = 0; t < 20; ++t) {
+        EXPECT_TRUE(SameBits(y[t] + a * 40, want[t], kN));
+        EXPECT_EQ(y[t][a * 40 + kN].bits, 0);
+      }
+    }
   }
 }
 
@@ -134,10 +187,13 @@ void ExpectSwiGlu(const Cpu& cpu, const Cpu& threads, const Shape& s) {
         u += x.at(t, k) * up.at(n, k);
       }
       const double want = g / (1 + std::exp(-g)) * u;
-      ASSERT_NEAR(y.at(t, n), want, 3 * Tolerance<T>(want, 2e-5) + (std::is_same_v<T, Bf16> ? 0.01 * std::fabs(u) + 0.002 : 0));
+      ASSERT_NEAR(y.at(t, n), want,
+                  3 * Tolerance<T>(want, 2e-5) +
+                      (std::is_same_v<T, Bf16> ? 0.01 * std::fabs(u) + 0.002 : 0));
     }
   }
-  ExpectRowsAlone<T, T>(cpu, threads, x, s.n, [&](const Cpu& c, auto rows, auto out) { GateUpSwiGlu(c, rows, w, out); });
+  ExpectRowsAlone<T, T>(cpu, threads, x, s.n,
+                        [&](const Cpu& c, auto rows, auto out) { GateUpSwiGlu(c, rows, w, out); });
 }
 
 TEST_P(GemmTest, GateUpSwiGluMatchesFloat64AndIgnoresTheBatch) {
@@ -157,7 +213,8 @@ TEST(PackedMatrix, UnpacksWhatWasPackedAndTransposes) {
   transposed.PackTransposed(packed);
   transposed.Unpack(0, turned.rows());
   for (std::size_t n = 0; n < 70; ++n) {
-    for (std::size_t k = 0; k < 45; ++k) ASSERT_EQ(turned[k][n].bits, w[n][k].bits);
+    for (std::size_t k = 0; k < 45; ++k)
+      ASSERT_EQ(turned[k][n].bits, w[n][k].bits);
   }
 }
 
@@ -168,7 +225,8 @@ TEST(PackedMatrix, RoundsMastersToNearestEven) {
   packed.Pack(0, Rows<const float>(masters, 1, 6));
   Bf16 got[6];
   packed.Unpack(0, Rows<Bf16>(got, 1, 6));
-  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(got[i].bits, want[i]) << masters[i];
+  for (std::size_t i = 0; i < 6; ++i)
+    EXPECT_EQ(got[i].bits, want[i]) << masters[i];
 }
 
 AHA_EVERY_TARGET(GemmTest);

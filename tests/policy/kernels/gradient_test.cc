@@ -14,7 +14,11 @@ namespace {
 class GradientTest : public KernelTest {};
 
 template <class T>
-void ExpectWeightGradient(const Cpu& one, const Cpu& three, std::size_t t, std::size_t n, std::size_t k) {
+void ExpectWeightGradient(const Cpu& one,
+                          const Cpu& three,
+                          std::size_t t,
+                          std::size_t n,
+                          std::size_t k) {
   const Matrix<T> dy = RandomMatrix<T>(t, n, 1);
   const Matrix<T> x = RandomMatrix<T>(t, k, 2);
   const Matrix<float> start = RandomMatrix<float>(n, k, 3);
@@ -23,7 +27,8 @@ void ExpectWeightGradient(const Cpu& one, const Cpu& three, std::size_t t, std::
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < k; ++j) {
       double want = start.at(i, j);
-      for (std::size_t r = 0; r < t; ++r) want += dy.at(r, i) * x.at(r, j);
+      for (std::size_t r = 0; r < t; ++r)
+        want += dy.at(r, i) * x.at(r, j);
       ASSERT_NEAR(whole.at(i, j), want, 2e-4);
     }
   }
@@ -36,7 +41,8 @@ void ExpectWeightGradient(const Cpu& one, const Cpu& three, std::size_t t, std::
 }
 
 TEST_P(GradientTest, WeightGradientMatchesFloat64AndIgnoresCuts) {
-  for (const auto& [t, n, k] : {std::array{1UL, 1UL, 1UL}, {7UL, 13UL, 33UL}, {150UL, 40UL, 64UL}, {300UL, 25UL, 17UL}}) {
+  for (const auto& [t, n, k] :
+       {std::array{1UL, 1UL, 1UL}, {7UL, 13UL, 33UL}, {150UL, 40UL, 64UL}, {300UL, 25UL, 17UL}}) {
     ExpectWeightGradient<Bf16>(one, three, t, n, k);
     ExpectWeightGradient<float>(one, three, t, n, k);
   }
@@ -53,7 +59,8 @@ TEST_P(GradientTest, InputGradientIsTheProductWithTheTranspose) {
   for (std::size_t t = 0; t < 9; ++t) {
     for (std::size_t k = 0; k < 36; ++k) {
       double want = 0;
-      for (std::size_t n = 0; n < 50; ++n) want += dy.at(t, n) * w.at(n, k);
+      for (std::size_t n = 0; n < 50; ++n)
+        want += dy.at(t, n) * w.at(n, k);
       ASSERT_NEAR(dx.at(t, k), want, 1e-4);
     }
   }
@@ -64,7 +71,9 @@ struct Shape {
   bool latent;
   std::size_t heads, kv_heads, key_width, value_width;
 };
-constexpr Shape kShapes[] = {{"grouped", false, 6, 2, 24, 16}, {"latent", true, 3, 1, 20, 12}, {"odd widths", false, 2, 2, 7, 5}};
+constexpr Shape kShapes[] = {{"grouped", false, 6, 2, 24, 16},
+                             {"latent", true, 3, 1, 20, 12},
+                             {"odd widths", false, 2, 2, 7, 5}};
 
 // Whole sequences in a ragged batch, with the gradient by float64 beside.
 struct Ragged {
@@ -74,8 +83,10 @@ struct Ragged {
   std::vector<float> lse;
   float scale = 0.3F;
 
-  Ragged(const Shape& shape, const std::vector<std::int64_t>& lengths, const Cpu& cpu) : s(shape), start(1, 0) {
-    for (const std::int64_t l : lengths) start.push_back(start.back() + l);
+  Ragged(const Shape& shape, const std::vector<std::int64_t>& lengths, const Cpu& cpu)
+      : s(shape), start(1, 0) {
+    for (const std::int64_t l : lengths)
+      start.push_back(start.back() + l);
     const auto t = static_cast<std::size_t>(start.back());
     q = RandomMatrix<float>(t, s.heads * s.key_width, 6);
     k = RandomMatrix<float>(t, s.kv_heads * s.key_width, 7);
@@ -94,15 +105,19 @@ struct Ragged {
     for (std::size_t i = 0; i + 1 < start.size(); ++i) {
       const std::int64_t length = start[i + 1] - start[i];
       tables.emplace_back();
-      for (std::int64_t p = 0; p < length; p += 16) tables.back().push_back(next++);
+      for (std::int64_t p = 0; p < length; p += 16)
+        tables.back().push_back(next++);
     }
     std::vector<std::byte> pool(static_cast<std::size_t>(next) * shape.page_bytes());
     for (std::size_t i = 0; i + 1 < start.size(); ++i) {
       const auto first = static_cast<std::size_t>(start[i]);
       const auto length = static_cast<std::size_t>(start[i + 1]) - first;
       for (std::size_t t = 0; t < length; ++t) {
-        std::byte* page = pool.data() + static_cast<std::size_t>(tables[i][t / 16]) * shape.page_bytes();
-        for (std::size_t g = 0; g < s.kv_heads; ++g) PutKv(shape, page, t % 16, g, k[first + t] + g * s.key_width, v[first + t] + g * s.value_width);
+        std::byte* page =
+            pool.data() + static_cast<std::size_t>(tables[i][t / 16]) * shape.page_bytes();
+        for (std::size_t g = 0; g < s.kv_heads; ++g)
+          PutKv(shape, page, t % 16, g, k[first + t] + g * s.key_width,
+                v[first + t] + g * s.value_width);
       }
       sequences.push_back({tables[i], 0, first, length});
     }
@@ -113,21 +128,24 @@ struct Ragged {
   // Sum of dy * attention of one sequence, in float64.
   [[nodiscard]] double Loss(std::size_t i) const {
     double loss = 0;
-    for (auto t = static_cast<std::size_t>(start[i]); t < static_cast<std::size_t>(start[i + 1]); ++t) {
+    for (auto t = static_cast<std::size_t>(start[i]); t < static_cast<std::size_t>(start[i + 1]);
+         ++t) {
       for (std::size_t a = 0; a < s.heads; ++a) {
         const std::size_t g = a / (s.heads / s.kv_heads);
         std::vector<double> weight;
         double total = 0;
         for (auto j = static_cast<std::size_t>(start[i]); j <= t; ++j) {
           double score = 0;
-          for (std::size_t w = 0; w < s.key_width; ++w) score += q.at(t, a * s.key_width + w) * k.at(j, g * s.key_width + w);
+          for (std::size_t w = 0; w < s.key_width; ++w)
+            score += q.at(t, a * s.key_width + w) * k.at(j, g * s.key_width + w);
           weight.push_back(std::exp(double{scale} * score));
           total += weight.back();
         }
         for (std::size_t j = 0; j < weight.size(); ++j) {
           const std::size_t row = static_cast<std::size_t>(start[i]) + j;
           for (std::size_t d = 0; d < s.value_width; ++d) {
-            loss += dy.at(t, a * s.value_width + d) * weight[j] / total * (s.latent ? k.at(row, d) : v.at(row, g * s.value_width + d));
+            loss += dy.at(t, a * s.value_width + d) * weight[j] / total *
+                    (s.latent ? k.at(row, d) : v.at(row, g * s.value_width + d));
           }
         }
       }
@@ -139,7 +157,8 @@ struct Ragged {
     Matrix<float> q, k, v;
   };
   [[nodiscard]] Gradients Backward(const Cpu& cpu) const {
-    Gradients d{Matrix<float>(q.count, q.width), Matrix<float>(k.count, k.width), Matrix<float>(v.count, v.width)};
+    Gradients d{Matrix<float>(q.count, q.width), Matrix<float>(k.count, k.width),
+                Matrix<float>(v.count, v.width)};
     AttentionGradientArgs<float> args;
     args.start_S1 = start;
     args.heads = s.heads;
@@ -175,7 +194,8 @@ TEST_P(GradientTest, AttentionBackwardMatchesDifferences) {
         x.numbers[n] = before - 0x1p-9F;
         const double below = r.Loss(sequence);
         x.numbers[n] = before;
-        ASSERT_NEAR(dx.numbers[n], (above - below) / 0x1p-8, 2e-4) << shape.name << ": " << what << " number " << n;
+        ASSERT_NEAR(dx.numbers[n], (above - below) / 0x1p-8, 2e-4)
+            << shape.name << ": " << what << " number " << n;
       }
     };
     expect(r.q, d.q, "dq");
@@ -191,9 +211,12 @@ TEST_P(GradientTest, AttentionBackwardOfASequenceIgnoresTheOthers) {
     Ragged first(shape, {131, 70}, one);
     first.start.pop_back();
     const Ragged::Gradients alone = first.Backward(one);
-    EXPECT_TRUE(SameBits(d.q.numbers.data(), alone.q.numbers.data(), 131 * d.q.width)) << shape.name;
-    EXPECT_TRUE(SameBits(d.k.numbers.data(), alone.k.numbers.data(), 131 * d.k.width)) << shape.name;
-    EXPECT_TRUE(SameBits(d.v.numbers.data(), alone.v.numbers.data(), 131 * d.v.width)) << shape.name;
+    EXPECT_TRUE(SameBits(d.q.numbers.data(), alone.q.numbers.data(), 131 * d.q.width))
+        << shape.name;
+    EXPECT_TRUE(SameBits(d.k.numbers.data(), alone.k.numbers.data(), 131 * d.k.width))
+        << shape.name;
+    EXPECT_TRUE(SameBits(d.v.numbers.data(), alone.v.numbers.data(), 131 * d.v.width))
+        << shape.name;
   }
 }
 
@@ -203,7 +226,8 @@ TEST_P(GradientTest, AdamWFollowsTheFormulaAndWritesPackedWeights) {
   Matrix<Bf16> first_half(70, 45), second_half(70, 45);
   Matrix<float> master_half = master;
   PackedMatrix packed(70, 45, NumberKind::kBf16), transposed(45, 70, NumberKind::kBf16);
-  std::vector<double> w(before.numbers.begin(), before.numbers.end()), m(w.size(), 0), v(w.size(), 0);
+  std::vector<double> w(before.numbers.begin(), before.numbers.end()), m(w.size(), 0),
+      v(w.size(), 0);
   for (int step = 1; step <= 3; ++step) {
     const Matrix<float> g = RandomMatrix<float>(70, 45, static_cast<unsigned>(10 + step));
     AdamWStep s;
@@ -214,13 +238,16 @@ TEST_P(GradientTest, AdamWFollowsTheFormulaAndWritesPackedWeights) {
     s.gradient_scale = 0.5F;
     s.correct1 = static_cast<float>(1 / (1 - std::pow(0.9, step)));
     s.correct2 = static_cast<float>(1 / (1 - std::pow(0.95, step)));
-    AdamWUpdate<float>(step == 1 ? one : three, s, master.rows(), g.rows(), first.rows(), second.rows(), &packed, &transposed);
-    AdamWUpdate<Bf16>(three, s, master_half.rows(), g.rows(), first_half.rows(), second_half.rows());
+    AdamWUpdate<float>(step == 1 ? one : three, s, master.rows(), g.rows(), first.rows(),
+                       second.rows(), &packed, &transposed);
+    AdamWUpdate<Bf16>(three, s, master_half.rows(), g.rows(), first_half.rows(),
+                      second_half.rows());
     for (std::size_t i = 0; i < w.size(); ++i) {
       const double grad = g.numbers[i] * 0.5;
       m[i] = 0.9 * m[i] + 0.1 * grad;
       v[i] = 0.95 * v[i] + 0.05 * grad * grad;
-      w[i] = w[i] * (1 - 0.001) - 0.01 * m[i] / (1 - std::pow(0.9, step)) / (std::sqrt(v[i] / (1 - std::pow(0.95, step))) + 1e-8);
+      w[i] = w[i] * (1 - 0.001) - 0.01 * m[i] / (1 - std::pow(0.9, step)) /
+                                      (std::sqrt(v[i] / (1 - std::pow(0.95, step))) + 1e-8);
     }
   }
   Matrix<Bf16> weights(70, 45), turned(45, 70);
@@ -237,7 +264,8 @@ TEST_P(GradientTest, AdamWFollowsTheFormulaAndWritesPackedWeights) {
 TEST_P(GradientTest, SquareSumIsOneTreeForAnyThreads) {
   const Matrix<float> x = RandomMatrix<float>(1, 100003, 20);
   double want = 0;
-  for (const float v : x.numbers) want += double{v} * double{v};
+  for (const float v : x.numbers)
+    want += double{v} * double{v};
   EXPECT_NEAR(SquareSum(one, x.numbers), want, 1e-6);
   EXPECT_EQ(SquareSum(one, x.numbers), SquareSum(three, x.numbers));
   EXPECT_EQ(SquareSum(one, {}), 0);

@@ -15,22 +15,30 @@ struct Head {
   PackedMatrix packed, transposed;
 
   Head(std::size_t t, std::size_t h, std::size_t v, float size)
-      : hidden(RandomMatrix<T>(t, h, 1)), weights(RandomMatrix<T>(v, h, 2, size)), packed(v, h, Kind()), transposed(h, v, Kind()) {
+      : hidden(RandomMatrix<T>(t, h, 1)),
+        weights(RandomMatrix<T>(v, h, 2, size)),
+        packed(v, h, Kind()),
+        transposed(h, v, Kind()) {
     packed.Pack(0, std::as_const(weights).rows());
     transposed.PackTransposed(packed);
   }
-  static NumberKind Kind() { return std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32; }
+  static NumberKind Kind() {
+    return std::is_same_v<T, Bf16> ? NumberKind::kBf16 : NumberKind::kFp32;
+  }
   [[nodiscard]] Rows<const T> rows() const { return hidden.rows(); }
 
   [[nodiscard]] std::vector<double> Logprobs(std::size_t t, double temperature) const {
     std::vector<double> x(weights.count);
     double most = -1e300, sum = 0;
     for (std::size_t v = 0; v < x.size(); ++v) {
-      for (std::size_t i = 0; i < weights.width; ++i) x[v] += hidden.at(t, i) * weights.at(v, i) / temperature;
+      for (std::size_t i = 0; i < weights.width; ++i)
+        x[v] += hidden.at(t, i) * weights.at(v, i) / temperature;
       most = std::max(most, x[v]);
     }
-    for (const double v : x) sum += std::exp(v - most);
-    for (double& v : x) v -= most + std::log(sum);
+    for (const double v : x)
+      sum += std::exp(v - most);
+    for (double& v : x)
+      v -= most + std::log(sum);
     return x;
   }
 };
@@ -39,7 +47,8 @@ template <class T>
 void ExpectLogprobs(const Cpu& cpu, std::size_t vocabulary, float temperature) {
   const Head<T> head(4, 24, vocabulary, 0.5F);
   std::vector<std::int32_t> targets;
-  for (std::size_t t = 0; t < 4; ++t) targets.push_back(static_cast<std::int32_t>((t * 7919) % vocabulary));
+  for (std::size_t t = 0; t < 4; ++t)
+    targets.push_back(static_cast<std::int32_t>((t * 7919) % vocabulary));
   float logprob[4], entropy[4];
   std::int32_t likeliest[4];
   LogprobOutputs out;
@@ -50,7 +59,8 @@ void ExpectLogprobs(const Cpu& cpu, std::size_t vocabulary, float temperature) {
   for (std::size_t t = 0; t < 4; ++t) {
     const std::vector<double> want = head.Logprobs(t, temperature);
     double want_entropy = 0;
-    for (const double v : want) want_entropy -= std::exp(v) * v;
+    for (const double v : want)
+      want_entropy -= std::exp(v) * v;
     EXPECT_NEAR(logprob[t], want[static_cast<std::size_t>(targets[t])], 2e-5);
     EXPECT_NEAR(entropy[t], want_entropy, 2e-5);
     EXPECT_EQ(likeliest[t], std::max_element(want.begin(), want.end()) - want.begin());
@@ -68,14 +78,16 @@ TEST_P(LogitsTest, SampledLogprobIsTheLearnersAndIgnoresTheBatch) {
   constexpr std::size_t kRows = 21;
   const Head<Bf16> head(kRows, 40, 700, 0.3F);
   std::vector<SampleRequest> requests;
-  for (std::size_t t = 0; t < kRows; ++t) requests.push_back({0.8F, static_cast<double>(t) / kRows});
+  for (std::size_t t = 0; t < kRows; ++t)
+    requests.push_back({0.8F, static_cast<double>(t) / kRows});
   std::vector<SampledToken> together(kRows), alone(kRows);
   SampleTokens<Bf16>(three, head.rows(), head.packed, requests, together);
   HeadOptions narrow;
   narrow.block_bytes = 1;
   std::vector<std::int32_t> targets;
   for (std::size_t t = 0; t < kRows; ++t) {
-    SampleTokens<Bf16>(one, head.hidden.rows(t, 1), head.packed, std::span(requests).subspan(t, 1), std::span(alone).subspan(t, 1));
+    SampleTokens<Bf16>(one, head.hidden.rows(t, 1), head.packed, std::span(requests).subspan(t, 1),
+                       std::span(alone).subspan(t, 1));
     EXPECT_EQ(alone[t].token, together[t].token);
     EXPECT_TRUE(SameBits(&alone[t].logprob, &together[t].logprob, 1));
     targets.push_back(together[t].token);
@@ -91,15 +103,18 @@ TEST_P(LogitsTest, SampledLogprobIsTheLearnersAndIgnoresTheBatch) {
   }
 }
 
-// docs/sampling.md: identity hidden states make any distribution; probabilities .1 .2 .4 .3 and the page's draws.
+// docs/sampling.md: identity hidden states make any distribution; probabilities .1 .2 .4 .3 and the
+// page's draws.
 TEST_P(LogitsTest, DrawsOfTheSamplingPage) {
   const double probabilities[] = {0.1, 0.2, 0.4, 0.3};
   Matrix<float> hidden(4, 1), weights(4, 1);
   hidden.numbers = {1, 1, 1, 1};
-  for (std::size_t v = 0; v < 4; ++v) weights[v][0] = static_cast<float>(std::log(probabilities[v]));
+  for (std::size_t v = 0; v < 4; ++v)
+    weights[v][0] = static_cast<float>(std::log(probabilities[v]));
   PackedMatrix head(4, 1, NumberKind::kFp32);
   head.Pack(0, std::as_const(weights).rows());
-  const SampleRequest requests[] = {{1, 0.47559012078253815}, {1, 0.07563484050547109}, {1, 0.7005618230498489}, {0, 0.99}};
+  const SampleRequest requests[] = {
+      {1, 0.47559012078253815}, {1, 0.07563484050547109}, {1, 0.7005618230498489}, {0, 0.99}};
   SampledToken got[4];
   SampleTokens<float>(one, std::as_const(hidden).rows(), head, requests, got);
   EXPECT_EQ(got[0].token, 2);
@@ -118,9 +133,11 @@ TEST_P(LogitsTest, PicksAsTheRuleSays) {
   for (int i = 0; i < 60; ++i) {
     const double draw = i == 0 ? 0 : static_cast<double>(random() >> 11) * 0x1p-53;
     double total = 0, sum = 0;
-    for (const double v : logprobs) total += std::exp(v);
+    for (const double v : logprobs)
+      total += std::exp(v);
     std::size_t want = 0;
-    while (want + 1 < kVocabulary && (sum += std::exp(logprobs[want])) <= draw * total) ++want;
+    while (want + 1 < kVocabulary && (sum += std::exp(logprobs[want])) <= draw * total)
+      ++want;
     SampledToken got;
     const SampleRequest request{1, draw};
     SampleTokens<float>(one, head.rows(), head.packed, std::span(&request, 1), std::span(&got, 1));
@@ -163,24 +180,31 @@ TEST_P(LogitsTest, BackwardMatchesTheFormula) {
   gradient.dhead = dhead.rows();
   HeadOptions options;
   options.block_bytes = 2 * kVocabulary * 8;  // blocks of two rows
-  TokenLogprobsBackward<float>(three, head.rows(), head.packed, targets, kTemperature, gradient, options);
+  TokenLogprobsBackward<float>(three, head.rows(), head.packed, targets, kTemperature, gradient,
+                               options);
   Matrix<double> want_head(kVocabulary, kWide);
   for (std::size_t t = 0; t < kRows; ++t) {
     const std::vector<double> logprobs = head.Logprobs(t, static_cast<float>(kTemperature));
     double entropy = 0;
-    for (const double v : logprobs) entropy -= std::exp(v) * v;
+    for (const double v : logprobs)
+      entropy -= std::exp(v) * v;
     std::vector<double> want(kWide, 0);
     for (std::size_t v = 0; v < kVocabulary; ++v) {
       const double p = std::exp(logprobs[v]);
-      const double slope = (dlogprob[t] * ((static_cast<std::size_t>(targets[t]) == v ? 1 : 0) - p) - dentropy[t] * p * (logprobs[v] + entropy)) / kTemperature;
+      const double slope =
+          (dlogprob[t] * ((static_cast<std::size_t>(targets[t]) == v ? 1 : 0) - p) -
+           dentropy[t] * p * (logprobs[v] + entropy)) /
+          kTemperature;
       for (std::size_t i = 0; i < kWide; ++i) {
         want[i] += slope * head.weights.at(v, i);
         want_head[v][i] += slope * head.hidden.at(t, i);
       }
     }
-    for (std::size_t i = 0; i < kWide; ++i) EXPECT_NEAR(dhidden.at(t, i), want[i], 1e-5);
+    for (std::size_t i = 0; i < kWide; ++i)
+      EXPECT_NEAR(dhidden.at(t, i), want[i], 1e-5);
   }
-  for (std::size_t i = 0; i < want_head.numbers.size(); ++i) ASSERT_NEAR(dhead.numbers[i], want_head.numbers[i], 1e-5);
+  for (std::size_t i = 0; i < want_head.numbers.size(); ++i)
+    ASSERT_NEAR(dhead.numbers[i], want_head.numbers[i], 1e-5);
 }
 
 AHA_EVERY_TARGET(LogitsTest);

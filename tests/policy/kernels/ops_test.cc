@@ -11,17 +11,20 @@ constexpr float kEps = 1e-6F;
 
 std::vector<double> Norm(const std::vector<double>& x, const float* weight) {
   double squares = 0;
-  for (const double v : x) squares += v * v;
+  for (const double v : x)
+    squares += v * v;
   const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + kEps);
   std::vector<double> y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] * scale * weight[i];
+  for (std::size_t i = 0; i < x.size(); ++i)
+    y[i] = x[i] * scale * weight[i];
   return y;
 }
 
 template <class T>
 std::vector<double> Wide(const T* x, std::size_t n) {
   std::vector<double> wide(n);
-  for (std::size_t i = 0; i < n; ++i) wide[i] = double{ToFloat(x[i])};
+  for (std::size_t i = 0; i < n; ++i)
+    wide[i] = double{ToFloat(x[i])};
   return wide;
 }
 
@@ -38,7 +41,8 @@ void ExpectNorm(const Cpu& cpu, std::size_t width) {
     const std::vector<double> want_sum = Norm(Wide(sum[t], width), weight[0]);
     for (std::size_t i = 0; i < width; ++i) {
       ASSERT_NEAR(y.at(t, i), want[i], 2 * Tolerance<T>(want[i], 2e-6));
-      ASSERT_EQ(ToFloat(sum[t][i]), ToFloat(FromFloat<T>(ToFloat(x[t][i]) + ToFloat(residual[t][i]))));
+      ASSERT_EQ(ToFloat(sum[t][i]),
+                ToFloat(FromFloat<T>(ToFloat(x[t][i]) + ToFloat(residual[t][i]))));
       ASSERT_NEAR(z.at(t, i), want_sum[i], 2 * Tolerance<T>(want_sum[i], 2e-6));
     }
   }
@@ -59,7 +63,8 @@ TEST_P(OpsTest, NormRoundsBeforeTheWeight) {
   Matrix<Bf16> plain(1, 64), y(1, 64);
   RmsNorm(one, x.rows(), ones.data(), kEps, plain.rows());
   RmsNorm(one, x.rows(), weight[0], kEps, y.rows());
-  for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(y[0][i].bits, ToBf16(ToFloat(plain[0][i]) * weight[0][i]).bits);
+  for (std::size_t i = 0; i < 64; ++i)
+    EXPECT_EQ(y[0][i].bits, ToBf16(ToFloat(plain[0][i]) * weight[0][i]).bits);
 }
 
 TEST_P(OpsTest, HeadNormTakesEachHeadByItself) {
@@ -86,7 +91,8 @@ double Slope(std::vector<double> x, std::size_t i, const std::vector<double>& dy
     std::vector<double> moved = x;
     moved[i] += sign * kStep;
     const std::vector<double> y = f(moved);
-    for (std::size_t j = 0; j < y.size(); ++j) slope += sign * dy[j] * y[j];
+    for (std::size_t j = 0; j < y.size(); ++j)
+      slope += sign * dy[j] * y[j];
   }
   return slope / (2 * kStep);
 }
@@ -116,7 +122,8 @@ TEST_P(OpsTest, NormWeightGradientIgnoresHowTokensAreCut) {
   Matrix<Bf16> dx(21, 100), dx_cut(21, 100);
   RmsNormBackward(three, x.rows(), dy.rows(), weight[0], kEps, dx.rows(), whole[0]);
   for (const auto& [first, count] : {std::pair{0UL, 5UL}, {5UL, 1UL}, {6UL, 15UL}}) {
-    RmsNormBackward(one, x.rows(first, count), dy.rows(first, count), weight[0], kEps, dx_cut.rows(first, count), cut[0]);
+    RmsNormBackward(one, x.rows(first, count), dy.rows(first, count), weight[0], kEps,
+                    dx_cut.rows(first, count), cut[0]);
   }
   EXPECT_TRUE(SameBits(whole, cut));
   EXPECT_TRUE(SameBits(dx, dx_cut));
@@ -137,14 +144,18 @@ TEST_P(OpsTest, RotatesPairsOfEitherLayout) {
   Matrix<float> side(1, 4), halves(1, 4);
   side.numbers = {1, 2, 3, 4};
   halves.numbers = {1, 3, 2, 4};
-  Rotate(one, Heads<float>{side.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(), Pairing::kInterleaved);
-  Rotate(one, Heads<float>{halves.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(), Pairing::kHalves);
+  Rotate(one, Heads<float>{side.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(),
+         Pairing::kInterleaved);
+  Rotate(one, Heads<float>{halves.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(),
+         Pairing::kHalves);
   for (std::size_t i = 0; i < 4; ++i) {
     EXPECT_NEAR(side[0][i], want[i], 1e-6);
     EXPECT_NEAR(halves[0][i / 2 + i % 2 * 2], want[i], 1e-6);
   }
-  Rotate(one, Heads<float>{side.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(), Pairing::kInterleaved, /*back=*/true);
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(side[0][i], static_cast<float>(i + 1), 1e-6);
+  Rotate(one, Heads<float>{side.rows(), 1, 4, 4}, position, cos.rows(), sin.rows(),
+         Pairing::kInterleaved, /*back=*/true);
+  for (std::size_t i = 0; i < 4; ++i)
+    EXPECT_NEAR(side[0][i], static_cast<float>(i + 1), 1e-6);
 }
 
 TEST_P(OpsTest, SwiGluAndItsGradientMatchFloat64) {
@@ -163,7 +174,8 @@ TEST_P(OpsTest, SwiGluAndItsGradientMatchFloat64) {
         EXPECT_EQ(dboth[t][up], 0);
         continue;
       }
-      const double g = both.at(t, gate), u = both.at(t, up), d = dy.at(t, i), s = 1 / (1 + std::exp(-g));
+      const double g = both.at(t, gate), u = both.at(t, up), d = dy.at(t, i),
+                   s = 1 / (1 + std::exp(-g));
       EXPECT_NEAR(y.at(t, i), g * s * u, 1e-5);
       EXPECT_NEAR(dboth.at(t, gate), d * u * s * (1 + g * (1 - s)), 1e-5);
       EXPECT_NEAR(dboth.at(t, up), d * g * s, 1e-5);
@@ -178,7 +190,8 @@ TEST_P(OpsTest, EmbedReadsPackedRowsAndGathersGradients) {
   const std::int32_t ids[] = {49, 0, 31, 32, 49};
   Matrix<Bf16> y(5, 45);
   Embed(three, std::span(ids), packed, y.rows());
-  for (std::size_t t = 0; t < 5; ++t) EXPECT_TRUE(SameBits(y[t], table[static_cast<std::size_t>(ids[t])], 45));
+  for (std::size_t t = 0; t < 5; ++t)
+    EXPECT_TRUE(SameBits(y[t], table[static_cast<std::size_t>(ids[t])], 45));
   Matrix<float> dtable(50, 45);
   EmbedBackward(three, std::span(ids), Rows<const Bf16>(y.rows()), dtable.rows());
   for (std::size_t i = 0; i < 45; ++i) {

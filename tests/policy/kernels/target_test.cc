@@ -14,7 +14,8 @@ namespace {
 TEST(KernelTarget, FastestUnlessNamed) {
   const auto& supported = SupportedKernelTargets();
   ASSERT_FALSE(supported.empty());
-  for (const KernelTarget target : supported) EXPECT_EQ(ChooseKernelTarget(KernelTargetName(target)).value(), target);
+  for (const KernelTarget target : supported)
+    EXPECT_EQ(ChooseKernelTarget(KernelTargetName(target)).value(), target);
   EXPECT_NE(ChooseKernelTarget("").value(), KernelTarget::kAmxModel);
 }
 
@@ -33,9 +34,11 @@ TEST(ThreadPool, EveryIndexOnceInFixedShares) {
       for (int round = 0; round < 50; ++round) {
         std::vector<std::atomic<int>> hits(count);
         pool.ParallelFor(count, 1, [&](std::size_t begin, std::size_t end) {
-          for (std::size_t i = begin; i < end; ++i) ++hits[i];
+          for (std::size_t i = begin; i < end; ++i)
+            ++hits[i];
         });
-        for (const auto& hit : hits) ASSERT_EQ(hit, 1);
+        for (const auto& hit : hits)
+          ASSERT_EQ(hit, 1);
       }
     }
   }
