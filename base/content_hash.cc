@@ -60,20 +60,4 @@ Result<std::string> HashFile(const std::filesystem::path& file) {
   return hash.Hex();
 }
 
-Result<std::string> HashFolder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  }
-  if (error) return Fail(Code::kNotFound, "{}: cannot be listed: {}", folder.string(), error.message());
-  std::sort(files.begin(), files.end());
-  ContentHash hash;
-  for (const auto& file : files) {
-    AHA_ASSIGN(const std::string digest, HashFile(file));
-    hash.AddField(file.filename().string()).AddField(digest);
-  }
-  return hash.Hex();
-}
-
 }  // namespace aha

@@ -1,5 +1,5 @@
 #pragma once
-/// SHA-256 of bytes, files and folders: what names a stage's inputs and a checkpoint's weights.
+/// SHA-256 of bytes and files: what names a stage's inputs and a checkpoint's weights.
 
 #include <cstddef>
 #include <filesystem>
@@ -38,7 +38,5 @@ class ContentHash {
 std::string HashText(std::string_view text);
 /// SHA-256 of a file's bytes, as `sha256sum` prints it. kNotFound when it cannot be read.
 Result<std::string> HashFile(const std::filesystem::path& file);
-/// One hash over the regular files directly in `folder`, by name: (name, file hash) fields in order.
-Result<std::string> HashFolder(const std::filesystem::path& folder);
 
 }  // namespace aha

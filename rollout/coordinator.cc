@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 #include <zmq_addon.hpp>
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "rollout/unit_board.h"
 #include "rollout/wire.h"
@@ -386,8 +387,8 @@ class Coordinator::Loop {
 
 Result<std::unique_ptr<Coordinator>> Coordinator::Start(zmq::context_t& context,
                                                         CoordinatorOptions options) {
-  AHA_ASSIGN(options.endpoint, CheckWorkerEndpoint(options.endpoint));
-  AHA_TRY(CheckPathIsFree(options.endpoint));
+  AHA_ASSIGN(options.endpoint, CheckEndpoint(options.endpoint, "rollout workers"));
+  AHA_TRY(CheckIpcIsFree(options.endpoint));
   return Guard("rollout coordinator", [&]() -> Result<std::unique_ptr<Coordinator>> {
     zmq::socket_t socket(context, zmq::socket_type::router);
     socket.set(zmq::sockopt::linger, 500);  // for the goodbyes

@@ -2,12 +2,9 @@
 /// What learner and worker share on the wire: proto/rollout.proto's WorkerEnvelope, one a message.
 
 #include <cstdint>
-#include <string>
-#include <string_view>
 
 #include <zmq.hpp>
 
-#include "base/result.h"
 #include "proto/rollout.pb.h"
 
 namespace aha::rollout {
@@ -16,14 +13,6 @@ namespace aha::rollout {
 inline constexpr std::uint32_t kWorkerWireVersion = 1;
 /// No message is larger.
 inline constexpr std::int64_t kMostWorkerMessageBytes = std::int64_t{256} << 20;
-
-/// The endpoint to hand to ZeroMQ: inproc://NAME, ipc://PATH, or tcp://HOST:PORT with HOST one of
-/// 127.0.0.1, localhost, [::1]. kInvalidArgument for any other: messages are neither encrypted nor
-/// authenticated, so nothing beyond this machine may see or send them.
-Result<std::string> CheckWorkerEndpoint(std::string_view endpoint);
-
-/// kBusy when a process listens on the ipc:// path already: ZeroMQ would take it over in silence.
-Status CheckPathIsFree(const std::string& endpoint);
 
 /// False for bytes that are no WorkerEnvelope. Quiet: a peer cannot fill the log.
 bool ParseWorkerEnvelope(const zmq::message_t& message, proto::WorkerEnvelope* envelope);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/deadline.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "rollout/wire.h"
 
@@ -223,7 +224,7 @@ class WorkerLink::Loop {
 
 Result<std::unique_ptr<WorkerLink>> WorkerLink::Start(zmq::context_t& context,
                                                       LinkOptions options) {
-  AHA_ASSIGN(options.endpoint, CheckWorkerEndpoint(options.endpoint));
+  AHA_ASSIGN(options.endpoint, CheckEndpoint(options.endpoint, "rollout workers"));
   return Guard("rollout worker", [&] {
     return std::unique_ptr<WorkerLink>(
         new WorkerLink(std::make_unique<Loop>(context, std::move(options))));

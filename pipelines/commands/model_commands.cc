@@ -41,7 +41,7 @@ Status RunEval(EvalOptions& options) {
   options.spec.threads = WorkThreads(options.threads);
   AHA_ASSIGN(options.spec.prompts, TaskPrompts(options.task));
   options.spec.prompts.set_template_(options.prompt_template);
-  options.spec.split = options.split == "train" ? Split::kTrain : Split::kTest;
+  AHA_ASSIGN(options.spec.split, SplitNamed(options.split));
   rewards::Registry registry = rewards::Registry::BuiltIns();
   AHA_ASSIGN(const EvalReport r, Evaluate(options.folder, options.spec, registry));
   if (options.json) {
@@ -68,7 +68,7 @@ void AddEval(CLI::App& app, Action& action) {
   command->add_option("--task", o->task, "A task family, reasoning, hardest, general, or a .jsonl file")->required();
   command->add_option("--samples", o->spec.samples, "Samples of each problem (K)")->check(CLI::Range(1, 4096));
   command->add_option("--count", o->spec.count, "Problems")->check(CLI::Range(1, 10000000));
-  command->add_option("--split", o->split, "test or train")->check(CLI::IsMember({"test", "train"}));
+  command->add_option("--split", o->split, "test, dev (to choose settings on) or train")->check(CLI::IsMember({"test", "dev", "train"}));
   command->add_option("--temperature", o->spec.temperature, "Sampling temperature; 0: greedy")->check(CLI::Range(0.0, 10.0));
   command->add_option("--top-p", o->spec.top_p, "Nucleus of the distribution")->check(CLI::Range(1e-6, 1.0));
   command->add_option("--max-new", o->spec.max_new_tokens, "Most new tokens")->check(CLI::Range(1, 1048576));

@@ -45,6 +45,8 @@ double Value(const nlohmann::json& line, const char* key) {
 std::uint64_t CountSteps(const std::filesystem::path& stage_folder) { return ReadLines(stage_folder).size(); }
 
 std::vector<Chart> LearningCurves(const std::vector<CurveSource>& sources) {
+  std::vector<std::vector<nlohmann::json>> lines;
+  for (const CurveSource& source : sources) lines.push_back(ReadLines(source.stage_folder));
   std::vector<Chart> charts;
   for (const Plot& plot : kPlots) {
     Chart chart;
@@ -54,11 +56,11 @@ std::vector<Chart> LearningCurves(const std::vector<CurveSource>& sources) {
     chart.note = plot.note;
     chart.y_min = 0;
     if (plot.share) chart.y_max = 1;
-    for (const CurveSource& source : sources) {
+    for (std::size_t i = 0; i < sources.size(); ++i) {
       Series series;
-      series.name = source.series;
-      for (const nlohmann::json& line : ReadLines(source.stage_folder)) {
-        series.x.push_back(source.first_step + Value(line, "step"));
+      series.name = sources[i].series;
+      for (const nlohmann::json& line : lines[i]) {
+        series.x.push_back(sources[i].first_step + Value(line, "step"));
         series.y.push_back(Value(line, plot.metric));
       }
       if (!series.x.empty()) chart.series.push_back(std::move(series));

@@ -69,16 +69,16 @@ SampleView ViewOf(const ScoredGroup& group) {
 }
 
 std::string PlanKey(const MeasurePlan& p, const std::string& weights) {
-  return HashText(fmt::format("{} {} {} {} {} {} {} {} {}", weights, p.trained_problems, p.hardest_problems, p.general_problems, p.samples,
-                              p.max_new_tokens, p.seed, kNumericsVersion, KernelTarget()));
+  return HashText(fmt::format("{} {} {} {} {} {} {} {} {} {}", weights, p.trained_problems, p.hardest_problems, p.general_problems, p.samples,
+                              p.max_new_tokens, p.seed, SplitName(p.split), kNumericsVersion, KernelTarget()));
 }
 
-// The cached measurement of that key; nothing when there is none or the file is of another shape.
-std::optional<Measured> FromCache(const std::filesystem::path& cache, const std::string& key) {
+// The cached measurement, of that key if one is given; nothing when there is none or the file is of another shape.
+std::optional<Measured> FromCache(const std::filesystem::path& cache, const std::optional<std::string>& key) {
   const auto text = ReadFile(cache);
   if (!text) return {};
   const Json j = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!j.is_object() || j.value("key", "") != key) return {};
+  if (!j.is_object() || (key && j.value("key", "") != *key)) return {};
   auto read = Guard(cache.string(), [&] {
     Measured m{j.at("name").get<std::string>(), EvalFromJson(j.at("trained")), EvalFromJson(j.at("hardest")),
                EvalFromJson(j.at("general")), {}};
@@ -101,6 +101,8 @@ Status ToCache(const Measured& m, const std::string& key, const std::filesystem:
 
 }  // namespace
 
+std::optional<Measured> ReadMeasured(const std::filesystem::path& cache) { return FromCache(cache, {}); }
+
 Result<Measured> MeasureStage(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
                          const rewards::Registry& registry, const std::filesystem::path& cache) {
   AHA_ASSIGN(const std::string weights, policy::WeightsHash(checkpoint));
@@ -113,6 +115,7 @@ Result<Measured> MeasureStage(const std::string& name, const std::filesystem::pa
   const auto run = [&](const std::string& task, std::uint64_t problems, EvalReport& into, std::vector<ScoredGroup>* keep) -> Status {
     EvalSpec spec;
     AHA_ASSIGN(spec.prompts, TaskPrompts(task));
+    spec.split = plan.split;
     spec.count = problems;
     spec.samples = plan.samples;
     spec.max_new_tokens = plan.max_new_tokens;

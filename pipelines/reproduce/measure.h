@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct MeasurePlan {
   std::uint32_t samples = 8;
   std::uint32_t max_new_tokens = 160;
   std::uint64_t seed = 1;
+  Split split = Split::kTest;
   int threads = 1;
 };
 
@@ -42,5 +44,8 @@ struct MeasurePlan {
 /// same weights with the same plan, is read from `cache` (a JSON file, written whole).
 Result<Measured> MeasureStage(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
                          const rewards::Registry& registry, const std::filesystem::path& cache);
+
+/// What MeasureStage left in `cache`, whatever the plan was; nothing when there is none.
+std::optional<Measured> ReadMeasured(const std::filesystem::path& cache);
 
 }  // namespace aha::pipelines

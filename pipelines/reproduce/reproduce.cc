@@ -1,12 +1,9 @@
 #include "pipelines/reproduce/reproduce.h"
 
-#include <sys/resource.h>
-
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <map>
-#include <set>
-#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +15,7 @@
 #include "pipelines/reproduce/claims.h"
 #include "pipelines/reproduce/curves.h"
 #include "pipelines/reproduce/measure.h"
+#include "pipelines/run/stage_graph.h"
 #include "pipelines/stages/run_recipe.h"
 
 namespace aha::pipelines {
@@ -35,12 +33,6 @@ std::string CpuName() {
   return "unknown";
 }
 
-std::uint64_t PeakBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
 std::string Provenance(const std::string& stage, const fs::path& folder, std::uint64_t seed) {
   const auto text = ReadFile(folder / "data" / "provenance.json");
   if (!text) return {};
@@ -53,7 +45,7 @@ std::string Provenance(const std::string& stage, const fs::path& folder, std::ui
   return sentence;
 }
 
-// One reproduction while it runs.
+// One reproduction, while it runs or from what it left.
 class Reproducer {
  public:
   explicit Reproducer(const ReproduceOptions& options) : options_(options), threads_(WorkThreads(options.threads)) {}
@@ -61,19 +53,28 @@ class Reproducer {
   Result<Reproduction> Run() {
     const auto start = std::chrono::steady_clock::now();
     for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) AHA_TRY(RunSeed(seed));
-    Reproduction out;
-    out.run = options_.out;
-    for (const std::string& name : kStageOrder) {
-      if (measured_.contains(name)) out.rows.push_back(RowOf(name, measured_.at(name)));
-    }
-    out.claims = JudgeClaims(measured_);
-    out.report = options_.out / "report.html";
-    AHA_TRY(WriteWholeFile(out.report, RenderReport(MakeReport(out))));
+    AHA_ASSIGN(Reproduction out, Write());
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return out;
   }
 
+  // Runs nothing: reads what the seeds' folders hold so far.
+  Result<Reproduction> Collect() {
+    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) {
+      AHA_TRY(AddRun(seed));
+      for (const std::string& name : kStageOrder) {
+        if (auto measured = ReadMeasured(MeasuredFile(seed, name))) measured_[name].push_back(std::move(*measured));
+      }
+    }
+    return Write();
+  }
+
  private:
+  [[nodiscard]] fs::path Folder(std::uint64_t seed) const { return options_.out / fmt::format("seed-{}", seed); }
+  [[nodiscard]] fs::path MeasuredFile(std::uint64_t seed, const std::string& stage) const {
+    return Folder(seed) / "measured" / (stage + ".json");
+  }
+
   Result<LoadedRecipe> Load(const std::string& name, std::uint64_t seed) const {
     AHA_ASSIGN(const fs::path file, ShippedRecipe(name));
     std::vector<std::string> overrides = {fmt::format("seed={}", seed), fmt::format("threads={}", threads_)};
@@ -82,8 +83,7 @@ class Reproducer {
   }
 
   Status RunSeed(std::uint64_t seed) {
-    const fs::path folder = options_.out / fmt::format("seed-{}", seed);
-    AHA_ASSIGN(RunDirectory run, RunDirectory::Open(folder));
+    AHA_ASSIGN(RunDirectory run, RunDirectory::Open(Folder(seed)));
     std::vector<std::string> recipes = {"r1-zero", "r1"};
     if (options_.what != "all") recipes = {options_.what};
     std::map<std::string, fs::path> checkpoints;
@@ -92,40 +92,61 @@ class Reproducer {
       AHA_ASSIGN(const Rewards rewards, LoadRewards(loaded, {}));
       AHA_ASSIGN(const std::vector<StageOutcome> outcomes, RunRecipe(loaded, run, rewards));
       AHA_ASSIGN(checkpoints["base"], FindModel(loaded.recipe.model(), loaded.folder));
-      for (const StageOutcome& outcome : outcomes) {
-        checkpoints[outcome.name] = outcome.report.checkpoint;
-        seconds_[{seed, outcome.name}] = outcome.seconds;
-      }
+      for (const StageOutcome& outcome : outcomes) checkpoints[outcome.name] = outcome.report.checkpoint;
       texts_[name] = ResolvedText(loaded.recipe);
     }
-    for (const char* stage : {"cold-start", "rejection"}) {
-      const std::string sentence = Provenance(stage, run.StageFolder(stage), seed);
-      if (!sentence.empty()) provenance_.push_back(sentence);
-    }
-    AddCurves(run, checkpoints);
-    return MeasureSeed(seed, run, checkpoints);
+    AHA_TRY(AddRun(seed));
+    return MeasureSeed(seed, checkpoints);
   }
 
-  Status MeasureSeed(std::uint64_t seed, const RunDirectory& run, const std::map<std::string, fs::path>& checkpoints) {
+  Status MeasureSeed(std::uint64_t seed, const std::map<std::string, fs::path>& checkpoints) {
     MeasurePlan plan;
     plan.threads = threads_;
     plan.seed = seed;
+    plan.split = options_.split;
     const rewards::Registry registry = rewards::Registry::BuiltIns();
     for (const std::string& name : kStageOrder) {
       if (!checkpoints.contains(name)) continue;
-      const fs::path cache = run.path() / "measured" / (name + ".json");
-      AHA_ASSIGN(Measured measured, MeasureStage(name, checkpoints.at(name), plan, registry, cache));
+      AHA_ASSIGN(Measured measured, MeasureStage(name, checkpoints.at(name), plan, registry, MeasuredFile(seed, name)));
       measured_[name].push_back(std::move(measured));
     }
     return {};
   }
 
-  void AddCurves(const RunDirectory& run, const std::map<std::string, fs::path>& checkpoints) {
-    if (checkpoints.contains("r1-zero")) curves_.push_back({run.StageFolder("r1-zero"), "R1-Zero", 0});
-    if (checkpoints.contains("r1")) {
-      curves_.push_back({run.StageFolder("dev2"), "R1 · RL 1", 0});
-      curves_.push_back({run.StageFolder("r1"), "R1 · RL 2", static_cast<double>(CountSteps(run.StageFolder("dev2")))});
+  // What the run's own records say: times, memory, curves, where the examples came from.
+  Status AddRun(std::uint64_t seed) {
+    const fs::path folder = Folder(seed);
+    AHA_ASSIGN(const proto::StageGraph graph, ReadStageGraph(folder / "stages.textproto"));
+    for (const proto::StageRecord& record : graph.stage()) {
+      if (!seconds_.contains(record.name())) order_.push_back(record.name());
+      seconds_[record.name()] += record.seconds();
+      peak_bytes_ = std::max(peak_bytes_, record.peak_memory_bytes());
     }
+    const auto add_curve = [&](const char* stage, const char* name, const char* after) {
+      if (FindStage(graph, stage) == nullptr) return;
+      curves_.push_back({folder / stage, name, after == nullptr ? 0.0 : static_cast<double>(CountSteps(folder / after))});
+    };
+    add_curve("r1-zero", "R1-Zero", nullptr);
+    add_curve("dev2", "R1 · RL 1", nullptr);
+    add_curve("r1", "R1 · RL 2", "dev2");
+    for (const char* stage : {"cold-start", "rejection"}) {
+      const std::string sentence = Provenance(stage, folder / stage, seed);
+      if (!sentence.empty()) provenance_.push_back(sentence);
+    }
+    if (const auto text = ReadFile(folder / "recipe.textproto"); text && texts_.empty()) texts_["as run last"] = *text;
+    return {};
+  }
+
+  Result<Reproduction> Write() const {
+    Reproduction out;
+    out.run = options_.out;
+    for (const std::string& name : kStageOrder) {
+      if (measured_.contains(name)) out.rows.push_back(RowOf(name, measured_.at(name)));
+    }
+    out.claims = JudgeClaims(measured_);
+    out.report = options_.out / "report.html";
+    AHA_TRY(WriteWholeFile(out.report, RenderReport(MakeReport(out))));
+    return out;
   }
 
   std::vector<Transcript> Transcripts() const {
@@ -159,14 +180,8 @@ class Reproducer {
     report.machine = {CpuName(), KernelTarget(), threads_};
     report.version = AHA_VERSION;
     report.numerics_version = std::to_string(kNumericsVersion);
-    std::vector<std::string> order;
-    std::map<std::string, double> sums;
-    for (const auto& [key, seconds] : seconds_) {
-      if (!sums.contains(key.second)) order.push_back(key.second);
-      sums[key.second] += seconds;
-    }
-    for (const std::string& stage : order) report.times.push_back({stage, sums.at(stage)});
-    report.peak_memory_bytes = PeakBytes();
+    for (const std::string& stage : order_) report.times.push_back({stage, seconds_.at(stage)});
+    report.peak_memory_bytes = peak_bytes_;
     report.claims = out.claims;
     report.stages = out.rows;
     report.charts = LearningCurves(curves_);
@@ -179,7 +194,9 @@ class Reproducer {
   const ReproduceOptions& options_;
   int threads_;
   std::map<std::string, MeasuredBySeed> measured_;
-  std::map<std::pair<std::uint64_t, std::string>, double> seconds_;
+  std::vector<std::string> order_;         // stages as they were run
+  std::map<std::string, double> seconds_;  // by stage, all seeds
+  std::uint64_t peak_bytes_ = 0;
   std::map<std::string, std::string> texts_;
   std::vector<std::string> provenance_;
   std::vector<CurveSource> curves_;
@@ -201,14 +218,30 @@ Result<fs::path> ShippedRecipe(const std::string& name) {
 Result<Reproduction> Reproduce(const ReproduceOptions& options) { return Reproducer(options).Run(); }
 
 Result<fs::path> WriteReport(const fs::path& run) {
+  if (!fs::exists(run / "recipe.textproto")) {
+    ReproduceOptions options;
+    options.out = run;
+    for (options.seeds = 0; fs::exists(run / fmt::format("seed-{}", options.seeds + 1) / "stages.textproto");) ++options.seeds;
+    if (options.seeds == 0) {
+      return Fail(Code::kNotFound, "{}: not a run directory: it has neither recipe.textproto (aha run) nor seed-1/stages.textproto (aha reproduce)",
+                  run.string());
+    }
+    AHA_ASSIGN(const Reproduction done, Reproducer(options).Collect());
+    return done.report;
+  }
   AHA_ASSIGN(const std::string text, ReadFile(run / "recipe.textproto"));
   AHA_ASSIGN(const LoadedRecipe loaded, ParseRecipe(text, (run / "recipe.textproto").string(), run, {}));
+  AHA_ASSIGN(const proto::StageGraph graph, ReadStageGraph(run / "stages.textproto"));
   Report report;
   report.title = loaded.recipe.name();
   report.seeds = {loaded.recipe.seed()};
   report.machine = {CpuName(), KernelTarget(), WorkThreads(loaded.recipe.threads())};
   report.version = AHA_VERSION;
   report.numerics_version = std::to_string(kNumericsVersion);
+  for (const proto::StageRecord& record : graph.stage()) {
+    report.times.push_back({record.name(), record.seconds()});
+    report.peak_memory_bytes = std::max(report.peak_memory_bytes, record.peak_memory_bytes());
+  }
   std::vector<CurveSource> curves;
   double steps = 0;
   for (const proto::Stage& stage : loaded.recipe.stage()) {

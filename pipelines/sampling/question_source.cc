@@ -39,8 +39,11 @@ Result<Question> QuestionSource::At(std::uint64_t k) const {
     return question;
   }
   const std::uint64_t epoch = k / rows_.size();
-  const auto order = ShuffledOrder(rows_.size(), epoch, random_);
-  const JsonlRow& row = rows_[order[k % rows_.size()]];
+  if (order_.empty() || epoch != epoch_) {
+    order_ = ShuffledOrder(rows_.size(), epoch, random_);
+    epoch_ = epoch;
+  }
+  const JsonlRow& row = rows_[order_[k % rows_.size()]];
   question.id = row.line;
   question.family = "jsonl";
   question.language = language_;

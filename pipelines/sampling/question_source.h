@@ -28,7 +28,7 @@ struct Question {
 };
 
 /// Questions by number. A generated one is drawn by its number; rows of a file come in an order
-/// shuffled anew each time the file is used up.
+/// shuffled anew each time the file is used up. Belongs to one thread.
 class QuestionSource {
  public:
   /// `stage` keys the draws, `folder` is what a file's path is relative to.
@@ -43,6 +43,8 @@ class QuestionSource {
   const PromptTemplate* template_;
   std::optional<Mixture> mixture_;
   std::vector<JsonlRow> rows_;
+  mutable std::vector<std::uint32_t> order_;  // of rows in the epoch asked for last
+  mutable std::uint64_t epoch_ = 0;
   std::string language_;
 };
 

@@ -8,6 +8,7 @@
 #include "pipelines/model/model_folder.h"
 #include "pipelines/run/progress.h"
 #include "pipelines/stages/stage.h"
+#include "pipelines/stages/trainer_options.h"
 #include "pipelines/stages/training_state.h"
 #include "pipelines/tasks/corpus.h"
 #include "policy/tokenizer/tokenizer_config.h"
@@ -119,14 +120,7 @@ class PretrainStage {
     AHA_ASSIGN(const policy::PolicyConfig config,
                policy::ParseConfig(policy::ConfigJson(asked), io_.stage->name() + ": architecture"));
     policy_ = policy::Policy::Initial(config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
-    sft::TrainerOptions options;
-    options.adamw = AdamWOf(recipe_.optimizer());
-    options.bias_rate = recipe_.moe().bias_update();
-    options.balance_loss = recipe_.moe().balance_loss();
-    options.mtp_loss = recipe_.mtp_loss();
-    options.micro_batch_tokens = recipe_.micro_batch_tokens();
-    options.threads = io_.threads;
-    trainer_.emplace(*policy_, options);
+    trainer_.emplace(*policy_, TrainerOptionsOf(recipe_, io_.threads));
     state_.emplace(io_.folder, *policy_, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     for (std::uint64_t k = 0; k < kHeldOut; ++k) {
       AHA_ASSIGN(held_out_.emplace_back(), ExampleAt(kFirstHeldOut + k));

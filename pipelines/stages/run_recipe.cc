@@ -1,6 +1,7 @@
 #include "pipelines/stages/run_recipe.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -25,6 +26,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using Inputs = std::vector<proto::StageRecord::Input>;
+
+std::uint64_t PeakBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
 
 // Names of the rewards that a stage scores with.
 std::vector<std::string> RewardNames(const proto::Stage& stage) {
@@ -157,6 +164,7 @@ class RecipeRun {
     record.clear_error();
     record.set_output_sha256(report->sha256);
     record.set_seconds(record.seconds() + seconds);
+    record.set_peak_memory_bytes(std::max(record.peak_memory_bytes(), PeakBytes()));
     AHA_TRY(run_.WriteStages(graph_));
     return StageOutcome{stage.name(), "done", *report, record.seconds()};
   }
@@ -171,6 +179,7 @@ class RecipeRun {
       std::error_code error;
       fs::remove_all(run_.StageFolder(record.name()), error);
       record.clear_seconds();
+      record.clear_peak_memory_bytes();
     }
     record.clear_input();
     for (const auto& input : inputs) *record.add_input() = input;

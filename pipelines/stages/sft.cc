@@ -11,6 +11,7 @@
 #include "pipelines/sampling/question_source.h"
 #include "pipelines/stages/examples.h"
 #include "pipelines/stages/stage.h"
+#include "pipelines/stages/trainer_options.h"
 #include "pipelines/stages/training_state.h"
 #include "sft/trainer.h"
 
@@ -53,14 +54,7 @@ class SftStage {
   Status Prepare() {
     AHA_ASSIGN(model_, LoadModel(io_.init, Use::kTraining));
     AHA_TRY(LoadExamples());
-    sft::TrainerOptions options;
-    options.adamw = AdamWOf(recipe_.optimizer());
-    options.bias_rate = recipe_.moe().bias_update();
-    options.balance_loss = recipe_.moe().balance_loss();
-    options.mtp_loss = recipe_.mtp_loss();
-    options.micro_batch_tokens = recipe_.micro_batch_tokens();
-    options.threads = io_.threads;
-    trainer_.emplace(model_->policy, options);
+    trainer_.emplace(model_->policy, TrainerOptionsOf(recipe_, io_.threads));
     state_.emplace(io_.folder, model_->policy, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     return {};
   }

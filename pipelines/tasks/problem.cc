@@ -1,6 +1,7 @@
 #include "pipelines/tasks/problem.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 
@@ -14,7 +15,8 @@ namespace aha::pipelines {
 namespace {
 
 constexpr std::uint32_t kHardestBand = 3;
-constexpr std::uint64_t kTestOneIn = 8;
+constexpr std::uint64_t kHeldOutOneIn = 8;
+constexpr std::array<std::string_view, 3> kSplitNames = {"train", "dev", "test"};
 constexpr std::uint64_t kMostTries = 512;
 
 std::uint64_t ProblemId(std::string_view family, const std::vector<int>& content) {
@@ -26,7 +28,8 @@ std::uint64_t ProblemId(std::string_view family, const std::vector<int>& content
 }
 
 Split SplitOf(std::uint64_t id, std::uint32_t band) {
-  return band == kHardestBand || id % kTestOneIn == 0 ? Split::kTest : Split::kTrain;
+  if (band != kHardestBand && id % kHeldOutOneIn != 0) return Split::kTrain;
+  return id / kHeldOutOneIn % 2 == 1 ? Split::kDev : Split::kTest;
 }
 
 // Levenshtein's distance.
@@ -71,6 +74,18 @@ Problem PutIntoWords(const Family& family, const TaskSpec& spec, std::uint64_t i
 }
 
 }  // namespace
+
+std::string_view SplitName(Split split) {
+  return kSplitNames[static_cast<std::size_t>(split)];
+}
+
+Result<Split> SplitNamed(std::string_view name) {
+  const auto* const it = std::find(kSplitNames.begin(), kSplitNames.end(), name);
+  if (it == kSplitNames.end()) {
+    return Fail(Code::kInvalidArgument, "split {}: not known, give one of {}", name, fmt::join(kSplitNames, ", "));
+  }
+  return static_cast<Split>(it - kSplitNames.begin());
+}
 
 std::span<const FamilyInfo> TaskFamilies() {
   static const std::vector<FamilyInfo> all = [] {
@@ -133,7 +148,7 @@ Result<Problem> MakeProblem(const TaskSpec& spec, Split split, KeyedRandom rando
     if (SplitOf(id, spec.band) == split) return PutIntoWords(family, spec, id, std::move(draft));
   }
   return Fail(Code::kExhausted, "{} band {}: no problem of the {} split in {} draws", spec.family,
-              spec.band, split == Split::kTest ? "test" : "train", kMostTries);
+              spec.band, SplitName(split), kMostTries);
 }
 
 }  // namespace aha::pipelines

@@ -13,8 +13,14 @@
 
 namespace aha::pipelines {
 
-/// Which problems may be trained on. A problem is in exactly one split, by its id.
-enum class Split : std::uint8_t { kTrain, kTest };
+/// A problem is in exactly one split, by its id: what may be trained on, what settings are chosen on,
+/// and what claims are judged on.
+enum class Split : std::uint8_t { kTrain, kDev, kTest };
+
+/// "train", "dev" or "test".
+std::string_view SplitName(Split split);
+/// The split of that name; kInvalidArgument for any other.
+Result<Split> SplitNamed(std::string_view name);
 
 /// One question with its right answer.
 struct Problem {
@@ -60,13 +66,13 @@ Result<std::vector<std::string>> FamiliesNamed(std::string_view name);
 /// a model carries what it learnt on bands 1 and 2.
 Status CheckTaskSpec(const TaskSpec& spec, Split split);
 
-/// Test when the band is 3 or id % 8 == 0.
+/// Held out when the band is 3 or id % 8 == 0; of those, dev when id / 8 is odd, else test.
 Split SplitOf(const Problem& problem);
 
 /// A problem of `spec` in `split`: a pure function of its arguments. The language does not enter
 /// the draw: the same key asks the same problem in either language. Redraws until the content falls
 /// into the split; kInvalidArgument for a bad spec, kExhausted after 512 draws in vain (chance
-/// below 2^-98 where a family has many problems).
+/// below 2^-47 where a family has many problems).
 Result<Problem> MakeProblem(const TaskSpec& spec, Split split, KeyedRandom random);
 
 }  // namespace aha::pipelines

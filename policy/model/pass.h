@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "policy/kernels/cpu/cpu.h"
+#include "policy/model/batch_layout.h"
 #include "policy/model/batch_view.h"
 #include "policy/model/gradients.h"
 #include "policy/model/rope_table.h"
@@ -114,8 +115,11 @@ class Pass {
   const Weights& weights_;
   const cpu::Cpu& cpu_;
   RopeTable rope_;
-  Workspace workspace_;
-  Workspace mtp_workspace_;
+  BatchLayout layout_, mtp_layout_;
+  Workspace workspace_, mtp_workspace_;
 };
+
+/// Rows of hidden states by number, in memory of `memory`.
+Hidden GatherRows(const cpu::Cpu& cpu, const Hidden& hidden, std::span<const std::int32_t> row_N, Workspace& memory);
 
 }  // namespace aha::policy

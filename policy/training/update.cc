@@ -114,9 +114,6 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
   }
   UpdateGateBiases(policy_, load, bias_rate_);
   report.max_violation = MaxViolation(load);
-  for (const at::Tensor& layer : load) {
-    report.load.push_back(layer.max().item<double>() / std::max(1.0, layer.sum().item<double>()));
-  }
   for (Shard& shard : shards_) {
     shard.gradient.Clear();
     shard.load.clear();

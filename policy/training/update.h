@@ -39,7 +39,6 @@ std::int64_t CountMtpTargets(std::int64_t length, std::int64_t first);
 struct UpdateReport {
   double gradient_norm = 0;   ///< before clipping
   double max_violation = 0;   ///< of expert load
-  std::vector<double> load;   ///< share of the busiest expert, a MoE layer
 };
 
 /// The loss of one micro-batch and what its forward passes left.

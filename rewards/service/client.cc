@@ -11,10 +11,11 @@
 
 #include <fmt/ranges.h>
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "rewards/reward.h"
-#include "rewards/service/endpoint.h"
 #include "rewards/service/socket.h"
+#include "rewards/service/wire.h"
 #include "rewards/text.h"
 
 namespace aha::rewards {
@@ -402,7 +403,7 @@ Result<std::unique_ptr<Client>> Client::Connect(zmq::context_t& context,
   return Guard("reward client", [&]() -> Result<std::unique_ptr<Client>> {
     std::vector<Peer> peers;
     for (const auto& wanted : endpoints) {
-      AHA_ASSIGN(std::string endpoint, CheckEndpoint(wanted));
+      AHA_ASSIGN(std::string endpoint, CheckEndpoint(wanted, "rewards"));
       Peer peer{.endpoint = endpoint,
                 .socket = zmq::socket_t(context, zmq::socket_type::dealer),
                 .last_heard = {},

@@ -11,10 +11,11 @@
 #include <zmq_addon.hpp>
 
 #include "base/deadline.h"
+#include "base/endpoint.h"
 #include "base/log.h"
-#include "rewards/service/endpoint.h"
 #include "rewards/service/replies.h"
 #include "rewards/service/socket.h"
+#include "rewards/service/wire.h"
 #include "rewards/service/work.h"
 
 namespace aha::rewards {
@@ -289,7 +290,7 @@ Status BindOnce(zmq::socket_t* socket, const std::string& endpoint) {
 // ZeroMQ closes listeners in the background: an endpoint that a service has just left may still be
 // taken for a moment.
 Result<std::string> Bind(zmq::socket_t* socket, const std::string& wanted) {
-  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted));
+  AHA_ASSIGN(const std::string endpoint, CheckEndpoint(wanted, "rewards"));
   const Deadline freed = Deadline::After(std::chrono::milliseconds(300));
   Status bound = BindOnce(socket, endpoint);
   while (!bound && bound.error().code == Code::kBusy && !freed.passed()) {

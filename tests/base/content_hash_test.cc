@@ -49,40 +49,15 @@ TEST(ContentHashTest, FieldsDoNotRunIntoOneAnother) {
   EXPECT_EQ(ContentHash().AddField("abc").Hex(), HashText("3:abc"));
 }
 
-class HashFolderTest : public testing::Test {
- protected:
-  HashFolderTest() : folder_(testing::TempDir() + fmt::format("/aha_hash_{}", ::getpid())) {
-    fs::create_directories(folder_);
-  }
-  ~HashFolderTest() override { fs::remove_all(folder_); }
-  void Write(const char* name, std::string_view text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-  }
-  fs::path folder_;
-};
-
-TEST_F(HashFolderTest, HashesNamesAndContents) {
-  Write("b", "abc");
-  Write("a", "");
-  EXPECT_EQ(HashFile(folder_ / "b").value(), HashText("abc"));
-  const std::string want = ContentHash()
-                               .AddField("a")
-                               .AddField(HashText(""))
-                               .AddField("b")
-                               .AddField(HashText("abc"))
-                               .Hex();
-  EXPECT_EQ(HashFolder(folder_).value(), want);
-  Write("b", "abd");
-  EXPECT_NE(HashFolder(folder_).value(), want);
-}
-
-TEST_F(HashFolderTest, NamesWhatCannotBeRead) {
-  for (const Result<std::string>& hash :
-       {HashFile(folder_ / "missing"), HashFolder(folder_ / "missing")}) {
-    ASSERT_FALSE(hash);
-    EXPECT_EQ(hash.error().code, Code::kNotFound);
-    EXPECT_NE(hash.error().message.find("missing"), std::string::npos) << hash.error().message;
-  }
+TEST(HashFileTest, HashesWhatTheFileHolds) {
+  const fs::path file = fs::path(testing::TempDir()) / fmt::format("aha_hash_{}", ::getpid());
+  std::ofstream(file, std::ios::binary) << "abc";
+  EXPECT_EQ(HashFile(file).value(), HashText("abc"));
+  fs::remove(file);
+  const Result<std::string> missing = HashFile(file);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kNotFound);
+  EXPECT_NE(missing.error().message.find(file.string()), std::string::npos) << missing.error().message;
 }
 
 }  // namespace

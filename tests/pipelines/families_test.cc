@@ -262,12 +262,15 @@ TEST(Families, SplitsAreDisjoint) {
     for (std::uint64_t k = 0; k < 200; ++k) {
       const KeyedRandom random = KeyedRandom(5, "split").With(k);
       const Result<Problem> seen = MakeProblem(spec, Split::kTrain, random);
+      const Result<Problem> tuned_on = MakeProblem(spec, Split::kDev, random);
       const Result<Problem> held_out = MakeProblem(spec, Split::kTest, random);
-      ASSERT_TRUE(seen && held_out) << spec.family;
+      ASSERT_TRUE(seen && tuned_on && held_out) << spec.family;
       EXPECT_EQ(SplitOf(*seen), Split::kTrain);
+      EXPECT_EQ(SplitOf(*tuned_on), Split::kDev);
       EXPECT_EQ(SplitOf(*held_out), Split::kTest);
       EXPECT_NE(seen->id % 8, 0U);
-      EXPECT_EQ(held_out->id % 8, 0U);
+      EXPECT_EQ(tuned_on->id % 16, 8U);
+      EXPECT_EQ(held_out->id % 16, 0U);
     }
   }
 }

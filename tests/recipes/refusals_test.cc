@@ -223,6 +223,12 @@ const std::vector<RefusalCase>& Cases() {
        "r.textproto:5:1: `qk_rope_head_dim` is 7; rotation works on pairs: it must be even"},
       {"DenseLayers", Pretrain("architecture {\nfirst_k_dense_replace: 5 }"),
        "r.textproto:5:1: `first_k_dense_replace` is 5, more than the 4 of num_hidden_layers"},
+      {"LatentOfADenseFamily", Pretrain("architecture {\nmodel_type: \"llama\"\nkv_lora_rank: 8 }"),
+       "r.textproto:6:1: `kv_lora_rank` is set but never read because model_type is \"llama\"; "
+       "remove it or set model_type: \"deepseek_v3\""},
+      {"KeyHeadsOfLatentAttention", Pretrain("architecture {\nnum_key_value_heads: 2 }"),
+       "r.textproto:5:1: `num_key_value_heads` is set but never read because model_type is "
+       "\"deepseek_v3\"; remove it or set model_type to something other than \"deepseek_v3\""},
       {"NoCorpus", Stages("stage { name: \"a\" pretrain { } }"),
        "r.textproto:2:19: `corpus` needs at least one task: the problems its documents are about"},
       {"Shares",

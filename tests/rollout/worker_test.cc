@@ -17,6 +17,7 @@
 #include <zmq_addon.hpp>
 
 #include "base/content_hash.h"
+#include "base/endpoint.h"
 #include "base/whole_file.h"
 #include "rollout/coordinator.h"
 #include "rollout/engine.h"
@@ -342,7 +343,7 @@ TEST_F(WorkerTest, WorkerOutlivesARestartOfTheLearner) {
     ASSERT_TRUE(
         zmq::recv_multipart(first, std::back_inserter(frames)).has_value());  // its first beat
   }
-  for (const auto wait = Deadline::After(kPlenty); !CheckPathIsFree(endpoint) && !wait.passed();) {
+  for (const auto wait = Deadline::After(kPlenty); !CheckIpcIsFree(endpoint) && !wait.passed();) {
     std::this_thread::sleep_for(milliseconds(5));  // ZeroMQ closes on a thread of its own
   }
   Start(endpoint);

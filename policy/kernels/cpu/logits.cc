@@ -152,6 +152,7 @@ void TokenLogprobsBackward(const Cpu& cpu,
         Gemm(cpu, read, *gradient.head_transposed,
              Rows<float>(gradient.dhidden[start], logits.count, gradient.dhidden.width,
                          gradient.dhidden.stride));
+        if (gradient.dhead.data == nullptr) return;
         WeightGradient(
             cpu, read,
             Rows<const T>(hidden_TH[start], logits.count, hidden_TH.width, hidden_TH.stride),

@@ -81,7 +81,6 @@ TEST(UpdateTest, ExpertLoadIsTheWholeUpdates) {
   const auto report = update.Finish(1e-3);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_NEAR(report->max_violation, (9 - 30. / 8) / (30. / 8), 1e-12);
-  EXPECT_NEAR(report->load.at(0), 9. / 30, 1e-12);
   const at::Tensor moved = policy.gate_biases()[0] - before;
   for (int e = 0; e < 8; ++e)
     EXPECT_NEAR(moved[e].item<double>(), e == 0 ? -.001 : .001, 1e-8) << e;

@@ -1,4 +1,4 @@
-#include "rollout/wire.h"
+#include "base/endpoint.h"
 
 #include <ostream>
 #include <string>
@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace aha::rollout {
+namespace aha {
 namespace {
 
 struct EndpointCase {
@@ -27,6 +27,8 @@ constexpr EndpointCase kEndpoints[] = {
     {"LooksLikeLoopback", "tcp://127.0.0.1.example.com:5555", ""},
     {"NoPort", "tcp://127.0.0.1", ""},
     {"PortTooLarge", "tcp://127.0.0.1:70000", ""},
+    {"AnyLoopbackAddress", "tcp://127.9.9.9:1", "tcp://127.9.9.9:1"},
+    {"ControlCharacter", std::string_view("ipc:///tmp/\0x", 12), ""},
     {"Empty", "", ""},
     {"SchemeAlone", "ipc://", ""},
     {"AnotherScheme", "pgm://127.0.0.1:5555", ""},
@@ -34,7 +36,7 @@ constexpr EndpointCase kEndpoints[] = {
 
 class EndpointTest : public testing::TestWithParam<EndpointCase> {};
 TEST_P(EndpointTest, IsTakenOrRefused) {
-  const auto got = CheckWorkerEndpoint(GetParam().endpoint);
+  const auto got = CheckEndpoint(GetParam().endpoint, "rewards");
   if (GetParam().want.empty()) {
     ASSERT_FALSE(got.has_value());
     EXPECT_EQ(got.error().code, Code::kInvalidArgument);
@@ -48,4 +50,4 @@ INSTANTIATE_TEST_SUITE_P(Table, EndpointTest, testing::ValuesIn(kEndpoints), [](
 });
 
 }  // namespace
-}  // namespace aha::rollout
+}  // namespace aha

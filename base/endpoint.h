@@ -1,0 +1,21 @@
+#pragma once
+/// Which ZeroMQ endpoints messages may travel over: without encryption, none beyond this machine.
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace aha {
+
+/// The endpoint to hand to ZeroMQ: inproc://NAME, ipc://PATH, or tcp://HOST:PORT with HOST on the
+/// loopback (127.0.0.0/8, [::1], localhost) and PORT a number up to 65535 or *. kInvalidArgument for
+/// any other: messages are neither encrypted nor authenticated, so nothing beyond this machine may
+/// see or send them.
+/// @param what  who would travel over it, for the message: "rewards".
+Result<std::string> CheckEndpoint(std::string_view endpoint, std::string_view what);
+
+/// kBusy when a process listens on the ipc:// path already: ZeroMQ would take it over in silence.
+Status CheckIpcIsFree(const std::string& endpoint);
+
+}  // namespace aha
