@@ -4,19 +4,19 @@ namespace aha::policy::cpu::AHA_NS {
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
 
-// y (+)= x w for plain fp32: x [rows][steps] at x + r * x_stride, w [steps][columns] at w + s *
-// w_stride. Columns are whole vectors.
+// y (+)= x w. Fp32: x [rows][steps], w [steps][columns]; pairs: both bf16, x [rows][steps][2], w
+// [steps][columns][2]. Columns are whole vectors.
 struct PlainCall {
-  const float* x;
-  std::size_t x_stride;
-  const float* w;
+  const void* x;
+  std::size_t x_stride;  // numbers of fp32, pairs of bf16
+  const void* w;
   std::size_t w_stride, steps;
   float* y;
   std::size_t y_stride;
   bool add;
 };
 
-template <int MR, int NV>
+template <Way way, int MR, int NV>
 void PlainTile(const PlainCall& c) {
   Tile<MR, NV> tile;
 #pragma GCC unroll 12
@@ -27,34 +27,38 @@ void PlainTile(const PlainCall& c) {
   }
   const std::byte* from[NV];
   for (int v = 0; v < NV; ++v)
-    from[v] = reinterpret_cast<const std::byte*>(c.w + v * kL);
-  Accumulate<Way::kFp32, MR, NV>({reinterpret_cast<const std::byte*>(c.x), c.x_stride * 4}, from,
-                                 c.steps, c.w_stride * 4, tile);
+    from[v] = static_cast<const std::byte*>(c.w) + v * (kL * 4);
+  Accumulate<way, MR, NV>({static_cast<const std::byte*>(c.x), c.x_stride * 4}, from, c.steps,
+                          c.w_stride * 4, tile);
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v)
-      Store(tile.sum[m][v], c.y + m * c.y_stride + v * kL);
+    for (int v = 0; v < NV; ++v) {
+      // + 0: half a pair adds a zero, which must not be told by a sum of negative zero.
+      const V sum = way == Way::kPairs ? hn::Add(tile.sum[m][v], Zeros()) : tile.sum[m][v];
+      Store(sum, c.y + m * c.y_stride + v * kL);
+    }
   }
 }
 
-template <int NV, std::size_t... I>
+template <Way way, int NV, std::size_t... I>
 constexpr auto PlainTiles(std::index_sequence<I...>) {
   return std::array<void (*)(const PlainCall&), sizeof...(I)>{
-      PlainTile<static_cast<int>(I) + 1, NV>...};
+      PlainTile<way, static_cast<int>(I) + 1, NV>...};
 }
 
+template <Way way>
 void PlainProduct(const PlainCall& call, std::size_t rows, std::size_t columns) {
-  static constexpr auto kSingle = PlainTiles<1>(std::make_index_sequence<kMostRows>());
-  static constexpr auto kDouble = PlainTiles<2>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kSingle = PlainTiles<way, 1>(std::make_index_sequence<kMostRows>());
+  static constexpr auto kDouble = PlainTiles<way, 2>(std::make_index_sequence<kMostRows>());
   const std::size_t tiles = (rows + kMostRows - 1) / kMostRows;
   for (std::size_t c = 0; c < columns;) {
     const bool two = c + 2 * kL <= columns;
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t first = rows * t / tiles;
       PlainCall part = call;
-      part.x += first * call.x_stride;
-      part.w += c;
+      part.x = static_cast<const std::byte*>(call.x) + first * call.x_stride * 4;
+      part.w = static_cast<const std::byte*>(call.w) + c * 4;
       part.y += first * call.y_stride + c;
       (two ? kDouble : kSingle)[rows * (t + 1) / tiles - first - 1](part);
     }
@@ -67,37 +71,96 @@ void PlainProduct(const PlainCall& call, std::size_t rows, std::size_t columns) 
 constexpr std::size_t kTokenBlock = 128;
 constexpr std::size_t kColumns = 32;  // of dW at a time
 
-template <class T>
+// Tokens as steps of a product. vdpbf16ps is two fused multiply-adds, each rounded, the upper half
+// of a pair first: so the earlier token of a pair goes to the upper half, and the sum is one chain
+// in order of tokens, as with fp32.
+template <class T, Way way>
+class Tokens {
+  static constexpr bool kPairs = way == Way::kPairs;
+  using X = std::conditional_t<kPairs, Bf16, float>;
+
+ public:
+  static constexpr std::size_t kStride =
+      kTokenBlock / (kPairs ? 2 : 1);  // of a turned row, in steps
+  static std::size_t Steps(std::size_t tokens) { return kPairs ? (tokens + 1) / 2 : tokens; }
+
+  // [rows][tokens]: columns [begin, begin + rows) of dy's rows [start, start + tokens).
+  static void Turn(const Rows<const T>& dy,
+                   std::size_t start,
+                   std::size_t tokens,
+                   std::size_t begin,
+                   std::size_t rows,
+                   void* out) {
+    auto* to = static_cast<X*>(out);
+    for (std::size_t r0 = 0; r0 < rows; r0 += 16) {
+      const std::size_t some = std::min<std::size_t>(16, rows - r0);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        const T* from = dy[start + t] + begin + r0;
+        X* place = to + r0 * kTokenBlock + (kPairs ? t ^ 1 : t);
+        for (std::size_t r = 0; r < some; ++r) {
+          if constexpr (kPairs) {
+            place[r * kTokenBlock] = from[r];
+          } else {
+            place[r * kTokenBlock] = ToFloat(from[r]);
+          }
+        }
+      }
+      if (kPairs && tokens % 2 != 0) {
+        for (std::size_t r = 0; r < some; ++r)
+          to[(r0 + r) * kTokenBlock + tokens - 1] = X{};
+      }
+    }
+  }
+
+  // [steps][32]: columns [k, k + columns) of x, zeros after them.
+  static void Slab(const Rows<const T>& x,
+                   std::size_t start,
+                   std::size_t tokens,
+                   std::size_t k,
+                   std::size_t columns,
+                   float* out) {
+    for (std::size_t t = 0; t < tokens; t += kPairs ? 2 : 1) {
+      for (std::size_t i = 0; i < kColumns; i += kL) {
+        const std::size_t left = columns > i ? columns - i : 0;
+        V word = LoadN(x[start + t] + k + i, left);
+        if constexpr (kPairs) {
+          if (t + 1 < tokens) {
+            const auto second = hn::BitCast(DU(), LoadN(x[start + t + 1] + k + i, left));
+            word = hn::BitCast(D(), hn::Or(hn::BitCast(DU(), word), hn::ShiftRight<16>(second)));
+          }
+        }
+        Store(word, out + t / (kPairs ? 2 : 1) * kColumns + i);
+      }
+    }
+  }
+};
+
+template <class T, Way way>
 void WeightGradient(const WeightGradientCall<T>& c) {
+  using Staged = Tokens<T, way>;
   const std::size_t rows = c.end - c.begin;
   const std::size_t tokens = c.dy.count;
-  // dy turned, [rows][token block]; a slab of x, [token block][32].
-  auto* turned =
-      static_cast<float*>(ThreadScratch(ScratchSlot::kRows, rows * kTokenBlock * sizeof(float)));
+  auto* turned = static_cast<float*>(
+      ThreadScratch(ScratchSlot::kRows, rows * Staged::kStride * sizeof(float)));
   auto* slab = static_cast<float*>(
       ThreadScratch(ScratchSlot::kTile, (kTokenBlock + kMostRows) * kColumns * sizeof(float)));
   float* edge = slab + kTokenBlock * kColumns;
   for (std::size_t start = 0; start < tokens; start += kTokenBlock) {
     const std::size_t here = std::min(kTokenBlock, tokens - start);
-    for (std::size_t r0 = 0; r0 < rows; r0 += 16) {
-      const std::size_t some = std::min<std::size_t>(16, rows - r0);
-      for (std::size_t t = 0; t < here; ++t) {
-        const T* dy = c.dy[start + t] + c.begin + r0;
-        for (std::size_t r = 0; r < some; ++r)
-          turned[(r0 + r) * kTokenBlock + t] = ToFloat(dy[r]);
-      }
-    }
+    Staged::Turn(c.dy, start, here, c.begin, rows, turned);
     for (std::size_t k = 0; k < c.dw.width; k += kColumns) {
       const std::size_t columns = std::min(kColumns, c.dw.width - k);
-      for (std::size_t t = 0; t < here; ++t) {
-        for (std::size_t i = 0; i < kColumns; i += kL)
-          Store(LoadN(c.x[start + t] + k + i, columns > i ? columns - i : 0),
-                slab + t * kColumns + i);
-      }
-      PlainCall call{turned, kTokenBlock,       slab,        kColumns,
-                     here,   c.dw[c.begin] + k, c.dw.stride, true};
+      Staged::Slab(c.x, start, here, k, columns, slab);
+      PlainCall call{turned,
+                     Staged::kStride,
+                     slab,
+                     kColumns,
+                     Staged::Steps(here),
+                     c.dw[c.begin] + k,
+                     c.dw.stride,
+                     true};
       if (columns == kColumns) {
-        PlainProduct(call, rows, kColumns);
+        PlainProduct<way>(call, rows, kColumns);
         continue;
       }
       // The last columns go through a tile of their own, so that nothing is read or written beyond
@@ -107,10 +170,10 @@ void WeightGradient(const WeightGradientCall<T>& c) {
         for (std::size_t m = 0; m < some; ++m)
           std::copy_n(c.dw[c.begin + r + m] + k, columns, edge + m * kColumns);
         PlainCall last = call;
-        last.x = turned + r * kTokenBlock;
+        last.x = turned + r * Staged::kStride;
         last.y = edge;
         last.y_stride = kColumns;
-        PlainProduct(last, some, (columns + kL - 1) / kL * kL);
+        PlainProduct<way>(last, some, (columns + kL - 1) / kL * kL);
         for (std::size_t m = 0; m < some; ++m)
           std::copy_n(edge + m * kColumns, columns, c.dw[c.begin + r + m] + k);
       }
@@ -215,9 +278,10 @@ class AttentionGradient {
             wide_key_, q_ + i * wide_key_);
       Widen(Y(c_.dy, r), c_.value_width, wide_value_, dy_ + i * wide_value_);
     }
-    PlainProduct({q_, wide_key_, k_turned_, kKeyBlock, c_.key_width, scores_, kKeyBlock, false},
-                 count, kKeyBlock);
-    PlainProduct(
+    PlainProduct<Way::kFp32>(
+        {q_, wide_key_, k_turned_, kKeyBlock, c_.key_width, scores_, kKeyBlock, false}, count,
+        kKeyBlock);
+    PlainProduct<Way::kFp32>(
         {dy_, wide_value_, v_turned_, kKeyBlock, c_.value_width, slopes_, kKeyBlock, false}, count,
         kKeyBlock);
     for (std::size_t i = 0; i < count; ++i)
@@ -228,13 +292,15 @@ class AttentionGradient {
         slopes_turned_[j * kQueryRows + i] = slopes_[i * kKeyBlock + j];
       }
     }
-    PlainProduct(
+    PlainProduct<Way::kFp32>(
         {slopes_, kKeyBlock, k_, wide_key_, kKeyBlock, dq_ + first * wide_key_, wide_key_, true},
         count, wide_key_);
-    PlainProduct({slopes_turned_, kQueryRows, q_, wide_key_, count, dk_, wide_key_, true},
-                 kKeyBlock, wide_key_);
-    PlainProduct({scores_turned_, kQueryRows, dy_, wide_value_, count, dv_, wide_value_, true},
-                 kKeyBlock, wide_value_);
+    PlainProduct<Way::kFp32>(
+        {slopes_turned_, kQueryRows, q_, wide_key_, count, dk_, wide_key_, true}, kKeyBlock,
+        wide_key_);
+    PlainProduct<Way::kFp32>(
+        {scores_turned_, kQueryRows, dy_, wide_value_, count, dv_, wide_value_, true}, kKeyBlock,
+        wide_value_);
   }
 
   // scores -> weights of the softmax; slopes (dy . v) -> gradient of the scores, times scale.
@@ -280,8 +346,9 @@ void AttentionBackward(const AttentionGradientCall<T>& call) {
 }
 
 const GradientKernels& GradientTable() {
-  static constexpr GradientKernels kTable = {WeightGradient<Bf16>, WeightGradient<float>,
-                                             AttentionBackward<Bf16>, AttentionBackward<float>};
+  static constexpr GradientKernels kTable = {
+      WeightGradient < Bf16, AHA_DP ? Way::kPairs : Way::kFp32 >, WeightGradient<float, Way::kFp32>,
+      AttentionBackward<Bf16>, AttentionBackward<float>};
   return kTable;
 }
 

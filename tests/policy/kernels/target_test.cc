@@ -1,7 +1,8 @@
 #include "policy/kernels/cpu/target.h"
 
 #include <atomic>
-#include <numeric>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -25,6 +26,18 @@ TEST(KernelTarget, UnknownNameIsRefusedWithTheKnownOnes) {
   EXPECT_EQ(chosen.error().code, Code::kInvalidArgument);
   EXPECT_NE(chosen.error().message.find("avx1024"), std::string::npos);
   EXPECT_NE(chosen.error().message.find("portable"), std::string::npos);
+}
+
+TEST(KernelTarget, EnvironmentChooses) {
+  const char* before = std::getenv("AHA_KERNELS");
+  const std::string saved = before == nullptr ? "" : before;
+  setenv("AHA_KERNELS", "portable", 1);
+  EXPECT_EQ(ChooseKernelTarget().value(), KernelTarget::kPortable);
+  setenv("AHA_KERNELS", "none", 1);
+  EXPECT_FALSE(ChooseKernelTarget());
+  unsetenv("AHA_KERNELS");
+  EXPECT_EQ(ChooseKernelTarget().value(), ChooseKernelTarget("").value());
+  if (before != nullptr) setenv("AHA_KERNELS", saved.c_str(), 1);
 }
 
 TEST(ThreadPool, EveryIndexOnceInFixedShares) {
