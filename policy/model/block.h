@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "policy/kernels/cpu/experts.h"
+#include "policy/kernels/cpu/ops.h"
 #include "policy/kernels/cpu/router.h"
 #include "policy/kernels/cpu/rows.h"
 #include "policy/model/batch_layout.h"

@@ -31,7 +31,7 @@ void WriteLinear(PackedLinear& linear, std::size_t first, const Rows<const T>& r
 void WriteRounded(PackedLinear& linear, std::size_t first, const Rows<const float>& rows) {
   std::vector<float> rounded(rows.width);
   for (std::size_t i = 0; i < rows.count; ++i) {
-    for (std::size_t k = 0; k < rows.width; ++k) rounded[k] = ToFloat(cpu::ToBf16(rows[i][k]));
+    for (std::size_t k = 0; k < rows.width; ++k) rounded[k] = cpu::ToFloat(cpu::ToBf16(rows[i][k]));
     WriteLinear(linear, first + i, Rows<const float>(rounded.data(), 1, rows.width));
   }
 }
@@ -66,8 +66,8 @@ template <class T>
 void WriteTo(const WeightPlace& place, std::size_t first, const Rows<const T>& rows, bool round) {
   if (place.vector != nullptr) {
     for (std::size_t i = 0; i < rows.width; ++i) {
-      const float x = ToFloat(rows[0][i]);
-      (*place.vector)[VectorPlaceOf(place, i)] = round ? ToFloat(cpu::ToBf16(x)) : x;
+      const float x = cpu::ToFloat(rows[0][i]);
+      (*place.vector)[VectorPlaceOf(place, i)] = round ? cpu::ToFloat(cpu::ToBf16(x)) : x;
     }
   } else if (place.heads != nullptr) {
     const std::size_t each = place.heads->front().key_up.k() + place.heads->front().value.n();

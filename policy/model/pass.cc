@@ -46,7 +46,7 @@ struct Tape::Record {
 Tape::Tape(bool recompute) : record_(std::make_unique<Record>()) { record_->recompute = recompute; }
 Tape::~Tape() = default;
 double Tape::balance_loss() const { return record_->balance_loss; }
-std::size_t Tape::bytes() const { return record_->memory.bytes(); }
+std::size_t Tape::bytes() const { return record_->memory.size(); }
 
 namespace {
 

@@ -31,7 +31,7 @@ class Workspace {
   /// Takes back everything; blocks that were added as a pass ran become one.
   void Reset();
 
-  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t size() const;
 
  private:
   void* TakeBytes(std::size_t bytes);
