@@ -12,10 +12,10 @@ set(AHA_LIBTORCH "${default}" CACHE PATH "LibTorch: a folder with include/ and l
 
 set(AHA_FIND REQUIRED)
 include(cmake/libraries.cmake)
-if(NOT TARGET aha_torch)
+if(NOT TARGET aha_torch AND NOT AHA_FUZZ)
   message(FATAL_ERROR "LibTorch was not found in ${AHA_LIBTORCH}. Run ./aha, which sets it up, or pass "
                       "-DAHA_LIBTORCH=DIR with DIR/include/ATen and DIR/lib/libtorch_cpu.so (PyTorch 2.15).")
 endif()
-if(AHA_BUILD_TESTS)
+if(AHA_BUILD_TESTS AND NOT AHA_FUZZ)
   find_package(GTest REQUIRED)
 endif()

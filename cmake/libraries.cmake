@@ -17,6 +17,19 @@ if(PkgConfig_FOUND)
   pkg_check_modules(HWY ${AHA_FIND} IMPORTED_TARGET libhwy)
 endif()
 
+# FLINT and Arb come without a package file.
+find_path(AHA_ARB_INCLUDE acb.h)
+find_library(AHA_FLINT_LIBRARY flint)
+find_library(AHA_ARB_LIBRARY NAMES flint-arb arb)
+find_library(AHA_GMP_LIBRARY gmp)
+if(AHA_ARB_INCLUDE AND AHA_FLINT_LIBRARY AND AHA_ARB_LIBRARY AND AHA_GMP_LIBRARY AND NOT TARGET flint::arb)
+  add_library(flint::arb INTERFACE IMPORTED)
+  target_include_directories(flint::arb INTERFACE "${AHA_ARB_INCLUDE}")
+  target_link_libraries(flint::arb INTERFACE "${AHA_ARB_LIBRARY}" "${AHA_FLINT_LIBRARY}" "${AHA_GMP_LIBRARY}")
+elseif(AHA_FIND STREQUAL "REQUIRED" AND NOT TARGET flint::arb)
+  message(FATAL_ERROR "FLINT with Arb was not found: install libflint-dev and libflint-arb-dev.")
+endif()
+
 # LibTorch: libtorch_cpu and libc10 alone. find_package(Torch) would drag the CUDA libraries in.
 # LibTorch brings headers of its own fmt, Protocol Buffers and pybind11, other versions than Debian's: a folder of
 # links leaves those three out, or a file that includes <ATen/...> and a message's header would not compile.

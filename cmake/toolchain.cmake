@@ -12,6 +12,7 @@ endif()
 
 option(AHA_BUILD_TESTS "Build the tests" ON)
 option(AHA_BUILD_BENCH "Build the benchmarks (needs Google Benchmark)" OFF)
+option(AHA_FUZZ "Build the libFuzzer targets alone, with clang and without LibTorch (preset fuzz)" OFF)
 set(AHA_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 
 find_program(AHA_MOLD mold)
@@ -20,8 +21,10 @@ if(AHA_MOLD)
 endif()
 
 # Aha's own files alone: those who link its libraries choose their own warnings.
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
-                       -Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there (PR105651)
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there (PR105651)
+endif()
 
 # -ffp-contract=off: a compiler that fuses a*b+c where it likes changes bits between builds.
 add_library(aha_flags INTERFACE)
@@ -30,8 +33,14 @@ target_compile_options(aha_flags INTERFACE -ffp-contract=off)
 target_include_directories(aha_flags INTERFACE
                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
                            $<INSTALL_INTERFACE:include>)
+if(AHA_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
 if(AHA_SANITIZE)
-  add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 with sanitizers sees it in std::variant and tl::expected
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 with sanitizers sees it in std::variant and tl::expected
+  endif()
   add_compile_options(-fsanitize=${AHA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${AHA_SANITIZE})
 endif()

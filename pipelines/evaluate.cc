@@ -123,9 +123,9 @@ Result<proto::Prompts> TaskPrompts(const std::string& name) {
 Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const EvalSpec& spec, const rewards::Registry& registry,
                             std::vector<ScoredGroup>* groups) {
   AHA_ASSIGN(const Model model, LoadModel(model_folder, Use::kInference));
-  AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed, "eval", spec.folder));
+  AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed, "eval", spec.folder, model_folder));
   AHA_ASSIGN(const std::unique_ptr<Scorer> scorer, Scorer::Start(registry, {}));
-  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_id, spec.threads);
+  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_ids, spec.threads);
   SamplePlan plan;
   plan.seed = spec.seed;
   plan.stage = "eval";
@@ -139,7 +139,7 @@ Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const Eva
     AHA_ASSIGN(questions.emplace_back(), source.At(k));
   }
   Progress progress(UnitCount(spec.count, plan.prompts_per_unit), "evaluation (units)");
-  const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_id};
+  const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_ids};
   AHA_ASSIGN(std::vector<ScoredGroup> scored, SampleAndScore(experience, questions, plan, EvalRewards(), [&] { progress.Advance(1); }));
   EvalReport report;
   Aggregate(scored, report);

@@ -44,6 +44,9 @@ int Main(int argc, char** argv) {
   AddReproduceCommands(app, action);
   AddRecipeCommands(app, action);
   AddModelCommands(app, action);
+  AddChatCommand(app, action);
+  AddTokenCommands(app, action);
+  AddCheckpointCommands(app, action);
   AddRewardCommands(app, action);
   AddRolloutCommand(app, action);
   try {

@@ -7,9 +7,32 @@
 
 #include "base/whole_file.h"
 #include "policy/architecture/architecture.h"
+#include "policy/checkpoint/mapped_file.h"
+#include "policy/checkpoint/strict_json.h"
+#include "policy/model/tensors.h"
 
 namespace aha::policy {
 namespace {
+
+constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20U;
+
+// FP8 files as DeepSeek-V3 is released: the loader multiplies their scales in, nothing else changes.
+void ReadQuantization(KeyReader& keys) {
+  const Json* quantization = keys.Find("quantization_config");
+  if (quantization == nullptr) return;
+  if (!quantization->is_object()) return keys.Refuse("quantization_config", "must be an object");
+  const auto is = [&](const char* key, const Json& wanted) {
+    const auto found = quantization->find(key);
+    return found != quantization->end() && *found == wanted;
+  };
+  if (is("quant_method", "fp8") && is("fmt", "e4m3") && is("weight_block_size", {128, 128})) return;
+  const auto method = quantization->find("quant_method");
+  keys.Refuse("quantization_config",
+              fmt::format("asks for {} ({:.200}); only fp8 with fmt e4m3 and weight_block_size "
+                          "[128, 128] is supported",
+                          method == quantization->end() ? "no quant_method" : method->dump(),
+                          quantization->dump()));
+}
 
 void ReadShape(KeyReader& keys, const Architecture& architecture, PolicyConfig& c) {
   c.vocab_size = keys.Count("vocab_size", 1, kMostPositions);
@@ -24,8 +47,7 @@ void ReadShape(KeyReader& keys, const Architecture& architecture, PolicyConfig& 
   c.tie_word_embeddings = keys.Flag("tie_word_embeddings", false);
   keys.Require("hidden_act", "silu");
   keys.Require("attention_dropout", 0.0);
-  if (keys.Find("quantization_config") != nullptr)
-    keys.Refuse("quantization_config", "is not supported");
+  ReadQuantization(keys);
 }
 
 void ReadTokensAndType(KeyReader& keys, PolicyConfig& c) {
@@ -47,10 +69,11 @@ void ReadTokensAndType(KeyReader& keys, PolicyConfig& c) {
                                                : type->dump();
   if (name == "bfloat16") {
     c.dtype = NumberType::kBf16;
-  } else if (name == "float32") {
+  } else if (name == "float32" || name == "float16") {  // fp32 holds fp16 exactly
     c.dtype = NumberType::kFp32;
   } else {
-    keys.Refuse("torch_dtype", fmt::format("is {}; only bfloat16 and float32 are supported", name));
+    keys.Refuse("torch_dtype",
+                fmt::format("is {}; only bfloat16, float16 and float32 are supported", name));
   }
 }
 
@@ -60,6 +83,23 @@ Json EosJson(const PolicyConfig& c) {
   for (const std::int64_t id : c.more_eos_token_ids)
     ids.push_back(id);
   return ids;
+}
+
+// What no model has is refused before anything is made of it.
+constexpr std::int64_t kMostExpertsInAll = 1 << 18;
+constexpr double kMostParameters = 0x1p50;
+
+void RefuseAbsurd(KeyReader& keys, const Architecture& architecture, const PolicyConfig& c) {
+  if (c.n_routed_experts > kMostExpertsInAll / c.num_hidden_layers) {
+    return keys.Refuse(architecture.expert_count,
+                       fmt::format("is {} in each of {} layers, more than {} in all",
+                                   c.n_routed_experts, c.num_hidden_layers, kMostExpertsInAll));
+  }
+  double parameters = 0;
+  for (const TensorSpec& spec : TensorsOf(c))
+    parameters += static_cast<double>(spec.numbers());
+  if (parameters > kMostParameters)
+    keys.Refuse("hidden_size", fmt::format("and the other sizes make {:.3g} parameters", parameters));
 }
 
 Result<const Architecture*> FindArchitecture(KeyReader& keys) {
@@ -83,7 +123,8 @@ bool PolicyConfig::dense_layer(std::int64_t layer) const {
 }
 
 bool PolicyConfig::ends_sequence(std::int64_t id) const {
-  return eos_token_id == id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(), id) != more_eos_token_ids.end();
+  return eos_token_id == id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(),
+                                         id) != more_eos_token_ids.end();
 }
 
 double PolicyConfig::attention_scale() const {
@@ -101,15 +142,15 @@ Result<PolicyConfig> ReadConfig(const std::filesystem::path& folder) {
         "{}: no such model folder; it must hold config.json, safetensors and tokenizer.json",
         folder.string());
   }
-  AHA_ASSIGN(const std::string text, ReadFile(folder / "config.json"));
+  AHA_ASSIGN(const std::string text, ReadSmallFile(folder / "config.json", kMaxConfigBytes));
   return ParseConfig(text, (folder / "config.json").string());
 }
 
 Result<PolicyConfig> ParseConfig(std::string_view json, std::string_view where) {
-  if (json.size() > (std::size_t{16} << 20U))
+  if (json.size() > kMaxConfigBytes)
     return Fail(Code::kCorrupt, "{}: larger than 16 MiB", where);
+  AHA_TRY(ParseStrictJson(json, where));  // no deep nesting, no repeated keys
   const Json object = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (object.is_discarded()) return Fail(Code::kCorrupt, "{}: is not valid JSON", where);
   if (!object.is_object()) return Fail(Code::kCorrupt, "{}: must be a JSON object", where);
   KeyReader keys(object, std::string(where));
   AHA_ASSIGN(const Architecture* architecture, FindArchitecture(keys));
@@ -121,6 +162,8 @@ Result<PolicyConfig> ParseConfig(std::string_view json, std::string_view where) 
   if (keys.error()) return tl::unexpected<Error>(*keys.error());
   ReadRope(keys, architecture->rope_theta, config);
   ReadTokensAndType(keys, config);
+  if (keys.error()) return tl::unexpected<Error>(*keys.error());
+  RefuseAbsurd(keys, *architecture, config);
   if (keys.error()) return tl::unexpected<Error>(*keys.error());
   return config;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proto/rewards.pb.h"
 
@@ -31,6 +32,12 @@ Outcome Scored(double score, std::string_view reason = {});
 /// refuses them otherwise.
 Outcome Failed(proto::Failure::Kind kind, std::string_view detail);
 
+/// One thing that a verifier found on its way to a verdict, for people: ("extracted", "42").
+struct Finding {
+  std::string name;
+  std::string text;
+};
+
 /// A verifier with its configuration applied.
 class Reward {
  public:
@@ -42,6 +49,12 @@ class Reward {
   /// Judges one completion. Called from many threads at once. Should not throw; what it throws is a
   /// CRASH failure by way of ScoreSafely.
   [[nodiscard]] virtual Outcome Score(const ScoreInput& input) const = 0;
+
+  /// How it comes to its verdict on this input. Nothing, where a verifier has no more to say than Score.
+  [[nodiscard]] virtual std::vector<Finding> Explain(const ScoreInput& input) const {
+    static_cast<void>(input);
+    return {};
+  }
 };
 
 /// Score with the edges guarded: an exception becomes CRASH, NaN and infinity NOT_FINITE, an empty

@@ -67,7 +67,7 @@ class Bench {
     sha256_.clear();
     AHA_ASSIGN(policy_, Guard("loading weights", [&] { return load_(folder); }));
     sha256_ = found;
-    engine_.emplace(policy_->policy, EngineOptions{.stop_id = policy_->stop_id});
+    engine_.emplace(policy_->policy, EngineOptions{.stop_ids = policy_->stop_ids});
     return {};
   }
 

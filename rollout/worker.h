@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <zmq.hpp>
 
@@ -16,7 +17,7 @@ namespace aha::rollout {
 
 struct WorkerPolicy {
   policy::Policy policy;
-  std::int32_t stop_id = -1;  ///< as EngineOptions::stop_id
+  std::vector<std::int32_t> stop_ids;  ///< as EngineOptions::stop_ids
 };
 
 /// Loads a checkpoint folder.

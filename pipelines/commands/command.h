@@ -20,6 +20,9 @@ using Action = std::function<Status()>;
 
 void AddRecipeCommands(CLI::App& app, Action& action);
 void AddModelCommands(CLI::App& app, Action& action);
+void AddChatCommand(CLI::App& app, Action& action);
+void AddTokenCommands(CLI::App& app, Action& action);
+void AddCheckpointCommands(CLI::App& app, Action& action);
 void AddRewardCommands(CLI::App& app, Action& action);
 void AddRolloutCommand(CLI::App& app, Action& action);
 void AddReproduceCommands(CLI::App& app, Action& action);

@@ -1,8 +1,6 @@
-// aha eval, generate, logits, tokenize, detokenize.
+// aha eval, generate, logits.
 
-#include <iostream>
 #include <memory>
-#include <sstream>
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -14,6 +12,7 @@
 #include "pipelines/stages/run_recipe.h"
 #include "policy/checkpoint/checkpoint.h"
 #include "rollout/engine.h"
+#include "sft/chat_template.h"
 
 namespace aha::pipelines {
 namespace {
@@ -23,7 +22,7 @@ namespace fs = std::filesystem;
 // --- eval -------------------------------------------------------------------------------------
 
 struct EvalOptions {
-  std::string folder, task, split = "test", prompt_template = "aha";
+  std::string folder, task, split = "test", prompt_template = "auto";
   EvalSpec spec;
   std::uint32_t threads = 0;
   bool json = false;
@@ -72,7 +71,7 @@ void AddEval(CLI::App& app, Action& action) {
   command->add_option("--temperature", o->spec.temperature, "Sampling temperature; 0: greedy")->check(CLI::Range(0.0, 10.0));
   command->add_option("--top-p", o->spec.top_p, "Nucleus of the distribution")->check(CLI::Range(1e-6, 1.0));
   command->add_option("--max-new", o->spec.max_new_tokens, "Most new tokens")->check(CLI::Range(1, 1048576));
-  command->add_option("--template", o->prompt_template, "aha, r1-zero or plain");
+  command->add_option("--template", o->prompt_template, "auto (the folder's own, or aha), or a template's name");
   command->add_option("--seed", o->spec.seed, "Seed of problems and draws");
   command->add_option("--threads", o->threads, "CPU threads; 0: every core");
   command->add_flag("--json", o->json, "Print one line of JSON last");
@@ -82,7 +81,7 @@ void AddEval(CLI::App& app, Action& action) {
 // --- generate -----------------------------------------------------------------------------------
 
 struct GenerateOptions {
-  std::string folder, prompt;
+  std::string folder, prompt, prompt_template;
   std::uint32_t max_new = 128, top_k = 0, samples = 1, threads = 0;
   double temperature = 1, top_p = 1;
   std::uint64_t seed = 1;
@@ -91,8 +90,13 @@ struct GenerateOptions {
 
 Status RunGenerate(const GenerateOptions& o) {
   at::set_num_threads(WorkThreads(o.threads));
+  std::string prompt = o.prompt;
+  if (!o.prompt_template.empty()) {
+    AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(o.prompt_template, o.folder));
+    prompt = prompt_template.Apply(o.prompt);
+  }
   AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
-  AHA_ASSIGN(const std::vector<std::int32_t> ids, model.tokenizer.Encode(o.prompt));
+  AHA_ASSIGN(const std::vector<std::int32_t> ids, model.tokenizer.Encode(prompt));
   proto::SampleRequest request;
   request.set_seed(o.seed);
   request.set_stage("generate");
@@ -103,12 +107,12 @@ Status RunGenerate(const GenerateOptions& o) {
   proto::GroupRequest& group = *request.add_groups();
   group.set_samples(o.samples);
   for (const std::int32_t id : ids) group.add_prompt_ids(static_cast<std::uint32_t>(id));
-  rollout::Engine engine(model.policy, {.stop_id = model.stop_id});
+  rollout::Engine engine(model.policy, {.stop_ids = model.stop_ids});
   AHA_ASSIGN(const proto::SampleReply reply, engine.Run(request));
   for (const proto::Completion& completion : reply.completions()) {
     std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
     std::vector<std::int32_t> shown = tokens;
-    if (!shown.empty() && completion.finish() == proto::FINISH_STOP) shown.pop_back();
+    if (completion.finish() == proto::FINISH_STOP) shown.pop_back();
     const std::string text = model.tokenizer.Decode(shown);
     if (!o.json) {
       PrintLine(text);
@@ -125,7 +129,8 @@ void AddGenerate(CLI::App& app, Action& action) {
   auto o = std::make_shared<GenerateOptions>();
   CLI::App* command = app.add_subcommand("generate", "Continue a prompt");
   command->add_option("folder", o->folder, "Model folder")->required();
-  command->add_option("--prompt", o->prompt, "Text to continue, taken as it stands")->required();
+  command->add_option("--prompt", o->prompt, "Text to continue, taken as it stands unless --template is given")->required();
+  command->add_option("--template", o->prompt_template, "Ask --prompt as a question: auto (the folder's own template, or aha), or a name");
   command->add_option("--max-new", o->max_new, "Most new tokens")->check(CLI::Range(1, 1048576));
   command->add_option("--temperature", o->temperature, "0: greedy")->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", o->top_p, "Nucleus of the distribution")->check(CLI::Range(1e-6, 1.0));
@@ -176,102 +181,12 @@ void AddLogits(CLI::App& app, Action& action) {
   command->callback([&action, o] { action = [o] { return RunLogits(*o); }; });
 }
 
-// --- tokenize, detokenize -------------------------------------------------------------------------
-
-struct TokenOptions {
-  std::string folder;
-  bool lines = false, json = false;
-};
-
-std::string ReadAll(std::istream& in) {
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
-}
-
-Result<policy::Tokenizer> LoadTokenizer(const fs::path& path) {
-  return policy::Tokenizer::Load(fs::is_directory(path) ? path / "tokenizer.json" : path);
-}
-
-Status RunTokenize(const TokenOptions& o) {
-  AHA_ASSIGN(const policy::Tokenizer tokenizer, LoadTokenizer(o.folder));
-  const auto print = [&](const std::string& text) -> Status {
-    AHA_ASSIGN(const std::vector<std::int32_t> ids, tokenizer.Encode(text));
-    if (o.lines || o.json) {
-      PrintJson({{"ids", ids}});
-    } else {
-      PrintLine(fmt::format("{}", fmt::join(ids, " ")));
-    }
-    return {};
-  };
-  if (!o.lines) return print(ReadAll(std::cin));
-  for (std::string line; std::getline(std::cin, line);) AHA_TRY(print(line));
-  return {};
-}
-
-Result<std::vector<std::int32_t>> ParseIds(const std::string& text, bool json) {
-  if (json) {
-    const Json object = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!object.is_object() || !object.contains("ids") || !object["ids"].is_array()) {
-      return Fail(Code::kInvalidArgument, "not a JSON object with \"ids\": {}", text.substr(0, 80));
-    }
-    std::vector<std::int32_t> ids;
-    for (const Json& id : object["ids"]) {
-      if (!id.is_number_integer()) return Fail(Code::kInvalidArgument, "\"ids\" holds {}, not a token id", id.dump());
-      ids.push_back(id.get<std::int32_t>());
-    }
-    return ids;
-  }
-  std::string spaced = text;
-  std::replace(spaced.begin(), spaced.end(), ',', ' ');
-  std::istringstream words(spaced);
-  std::vector<std::int32_t> ids;
-  for (std::string word; words >> word;) {
-    try {
-      std::size_t used = 0;
-      ids.push_back(std::stoi(word, &used));
-      if (used != word.size()) throw std::invalid_argument(word);
-    } catch (const std::exception&) {
-      return Fail(Code::kInvalidArgument, "\"{}\" is not a token id", word);
-    }
-  }
-  return ids;
-}
-
-Status RunDetokenize(const TokenOptions& o) {
-  AHA_ASSIGN(const policy::Tokenizer tokenizer, LoadTokenizer(o.folder));
-  if (!o.lines) {
-    const std::string text = ReadAll(std::cin);
-    AHA_ASSIGN(const std::vector<std::int32_t> ids, ParseIds(text, text.find('{') != std::string::npos));
-    std::cout << tokenizer.Decode(ids) << std::flush;
-    return {};
-  }
-  for (std::string line; std::getline(std::cin, line);) {
-    AHA_ASSIGN(const std::vector<std::int32_t> ids, ParseIds(line, line.find('{') != std::string::npos));
-    PrintJson({{"text", tokenizer.Decode(ids)}});
-  }
-  return {};
-}
-
-void AddTokenCommands(CLI::App& app, Action& action) {
-  for (const bool encode : {true, false}) {
-    auto o = std::make_shared<TokenOptions>();
-    CLI::App* command = app.add_subcommand(encode ? "tokenize" : "detokenize",
-                                           encode ? "Text on standard input to token ids" : "Token ids on standard input to text");
-    command->add_option("folder", o->folder, "Model folder, or a tokenizer.json")->required();
-    command->add_flag("--lines", o->lines, "Each input line by itself, one line of JSON each");
-    if (encode) command->add_flag("--json", o->json, "Print one line of JSON");
-    command->callback([&action, o, encode] { action = [o, encode] { return encode ? RunTokenize(*o) : RunDetokenize(*o); }; });
-  }
-}
-
 }  // namespace
 
 void AddModelCommands(CLI::App& app, Action& action) {
   AddEval(app, action);
   AddGenerate(app, action);
   AddLogits(app, action);
-  AddTokenCommands(app, action);
 }
 
 }  // namespace aha::pipelines

@@ -29,6 +29,7 @@ Result<rewards::Registry> MakeRegistry(const std::vector<std::string>& plugins) 
 struct ScoreOptions {
   std::string reward, config;
   std::vector<std::string> plugins;
+  bool explain = false;
 };
 
 // A key's text; numbers and objects as their JSON, so that a reference may be 42 as well as "42".
@@ -38,7 +39,21 @@ std::string TextOf(const Json& object, const char* key) {
   return it->is_string() ? it->get<std::string>() : it->dump();
 }
 
-Json ScoreLine(const rewards::Reward& reward, const Json& line) {
+// What the verifier found, under "explain" in the line and in words on standard error.
+Json Explained(const rewards::Reward& reward, const rewards::ScoreInput& input, const Json& scored) {
+  Json out = Json::object();
+  std::string words = scored["id"].dump(-1, ' ', false, Json::error_handler_t::replace) + ": " +
+                      (scored.contains("score") ? fmt::format("score {}", scored["score"].get<double>())
+                                                : scored["failure"].get<std::string>() + ", " + scored["detail"].get<std::string>());
+  for (const rewards::Finding& finding : reward.Explain(input)) {
+    out[finding.name] = finding.text;
+    if (!finding.text.empty()) words += fmt::format("\n  {:<18}{}", finding.name, finding.text);
+  }
+  std::cerr << words << '\n';
+  return out;
+}
+
+Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   const std::string completion = TextOf(line, "completion"), reference = TextOf(line, "reference");
   const std::string language = TextOf(line, "language"), prompt = TextOf(line, "prompt"), id = TextOf(line, "id");
   rewards::ScoreInput input;
@@ -59,6 +74,7 @@ Json ScoreLine(const rewards::Reward& reward, const Json& line) {
   }
   out["ms"] = outcome.ms();
   out["reason"] = outcome.reason();
+  if (explain) out["explain"] = Explained(reward, input, out);
   return out;
 }
 
@@ -74,7 +90,7 @@ Status RunScore(const ScoreOptions& o) {
     if (!line.is_object() || !line.contains("completion")) {
       return Fail(Code::kInvalidArgument, "standard input:{}: must be a JSON object with \"completion\"", number);
     }
-    PrintJson(ScoreLine(**reward, line));
+    PrintJson(ScoreLine(**reward, line, o.explain));
   }
   return {};
 }
@@ -126,6 +142,7 @@ void AddRewardCommands(CLI::App& app, Action& action) {
   score->add_option("--reward", s->reward, "Name of a reward; aha rewards --list shows them")->required();
   score->add_option("--config", s->config, "Protobuf text of the reward's own keys");
   score->add_option("--plugin", s->plugins, "Shared object with rewards of your own")->allow_extra_args(false);
+  score->add_flag("--explain", s->explain, "Say what was read and why it is right or wrong: \"explain\" in each line, words on standard error");
   score->callback([&action, s] { action = [s] { return RunScore(*s); }; });
 
   auto r = std::make_shared<ServiceArguments>();

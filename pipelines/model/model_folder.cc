@@ -9,6 +9,8 @@
 
 #include "base/whole_file.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/checkpoint/strict_json.h"
+#include "sft/chat_template.h"
 
 namespace aha::pipelines {
 namespace fs = std::filesystem;
@@ -23,7 +25,45 @@ std::optional<std::int64_t> NumberIn(const fs::path& file) {
 
 std::string Gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
 
-constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
+constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+                                        "generation_config.json"};
+
+// eos_token_id of generation_config.json: none, one, or a list.
+Result<std::vector<std::int64_t>> GenerationStops(const fs::path& folder) {
+  const fs::path file = folder / "generation_config.json";
+  if (!fs::exists(file)) return std::vector<std::int64_t>();
+  AHA_ASSIGN(const std::string text, ReadFile(file));
+  AHA_ASSIGN(const nlohmann::json json, policy::ParseStrictJson(text, file.string()));
+  const nlohmann::json& found = policy::JsonMember(json, "eos_token_id");
+  std::vector<std::int64_t> ids;
+  if (found.is_null()) return ids;
+  const std::string where = file.string() + ": eos_token_id";
+  for (const nlohmann::json& entry : found.is_array() ? found : nlohmann::json::array({found})) {
+    AHA_ASSIGN(ids.emplace_back(), policy::JsonValue<std::int64_t>(entry, where));
+  }
+  return ids;
+}
+
+Result<std::vector<std::int32_t>> StopIds(const fs::path& folder, const policy::PolicyConfig& config, const policy::Tokenizer& tokenizer) {
+  std::vector<std::int64_t> all;
+  if (config.eos_token_id) all.push_back(*config.eos_token_id);
+  all.insert(all.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
+  AHA_ASSIGN(const std::vector<std::int64_t> more, GenerationStops(folder));
+  all.insert(all.end(), more.begin(), more.end());
+  // A template that is not known is refused where it is asked for, not by those who name another.
+  if (const auto own = sft::ReadChatTemplate(folder); own && *own && !(*own)->stop.empty()) {
+    if (const auto stop = tokenizer.IdOf((*own)->stop)) all.push_back(*stop);
+  }
+  std::vector<std::int32_t> ids;
+  for (const std::int64_t id : all) {
+    if (id < 0 || id >= config.vocab_size) {
+      return Fail(Code::kCorrupt, "{}: eos_token_id {} is outside the vocabulary of {}", folder.string(), id, config.vocab_size);
+    }
+    const auto stop = static_cast<std::int32_t>(id);
+    if (std::find(ids.begin(), ids.end(), stop) == ids.end()) ids.push_back(stop);
+  }
+  return ids;
+}
 
 }  // namespace
 
@@ -71,9 +111,9 @@ Result<Model> LoadModel(const fs::path& folder, Use use, std::optional<policy::N
     return Fail(Code::kInvalidArgument, "{}: tokenizer.json has {} tokens, config.json a vocab_size of {}; they do not belong together",
                 folder.string(), tokenizer.vocab_size(), config.vocab_size);
   }
+  AHA_ASSIGN(std::vector<std::int32_t> stops, StopIds(folder, config, tokenizer));
   AHA_ASSIGN(policy::Policy policy, policy::LoadPolicy(folder, as));
-  const auto stop = static_cast<std::int32_t>(config.eos_token_id.value_or(-1));
-  return Model{std::move(policy), std::move(tokenizer), stop};
+  return Model{std::move(policy), std::move(tokenizer), std::move(stops)};
 }
 
 Status CopyTokenizer(const fs::path& from, const fs::path& to) {

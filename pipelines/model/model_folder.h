@@ -16,7 +16,11 @@ namespace aha::pipelines {
 struct Model {
   policy::Policy policy;
   policy::Tokenizer tokenizer;
-  std::int32_t stop_id = -1;  ///< eos_token_id of config.json; -1: none
+  /// Tokens that end a completion: eos_token_id of config.json (the first), those of
+  /// generation_config.json, and the one that ends an answer in the folder's chat template.
+  std::vector<std::int32_t> stop_ids;
+  /// What a training example ends with; -1: nothing.
+  [[nodiscard]] std::int32_t stop_id() const { return stop_ids.empty() ? -1 : stop_ids.front(); }
 };
 
 /// What a run does with a model, for the estimate of its memory.
@@ -34,7 +38,8 @@ std::int64_t AvailableBytes();
 
 /// Writes a whole model folder: weights, config, and the tokenizer's files copied from `tokenizer_from`.
 Status SaveModel(const policy::Policy& policy, const std::filesystem::path& tokenizer_from, const std::filesystem::path& folder);
-/// Copies tokenizer.json, tokenizer_config.json and special_tokens_map.json, those that exist.
+/// Copies tokenizer.json, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and
+/// generation_config.json, those that exist.
 Status CopyTokenizer(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The base model that ships with Aha: beside the installed program, or in the source tree.

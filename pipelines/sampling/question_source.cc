@@ -12,9 +12,10 @@ std::vector<std::uint32_t> ShuffledOrder(std::size_t count, std::uint64_t epoch,
 }
 
 Result<QuestionSource> QuestionSource::Make(const proto::Prompts& prompts, Split split, std::uint64_t seed,
-                                            const std::string& stage, const std::filesystem::path& folder) {
-  AHA_ASSIGN(const PromptTemplate* prompt_template, FindPromptTemplate(prompts.template_()));
-  QuestionSource source(KeyedRandom(seed, "prompts/" + stage), prompt_template);
+                                            const std::string& stage, const std::filesystem::path& folder,
+                                            const std::filesystem::path& model) {
+  AHA_ASSIGN(sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(prompts.template_(), model));
+  QuestionSource source(KeyedRandom(seed, "prompts/" + stage), std::move(prompt_template));
   if (prompts.has_jsonl()) {
     AHA_ASSIGN(source.rows_, ReadJsonl(prompts.jsonl(), folder));
     source.language_ = prompts.jsonl().language();

@@ -10,9 +10,9 @@
 #include "base/keyed_random.h"
 #include "base/result.h"
 #include "pipelines/data/jsonl.h"
-#include "pipelines/data/prompt_template.h"
 #include "pipelines/tasks/mixture.h"
 #include "proto/recipe.pb.h"
+#include "sft/chat_template.h"
 
 namespace aha::pipelines {
 
@@ -31,16 +31,18 @@ struct Question {
 /// shuffled anew each time the file is used up. Belongs to one thread.
 class QuestionSource {
  public:
-  /// `stage` keys the draws, `folder` is what a file's path is relative to.
+  /// `stage` keys the draws, `folder` is what a file's path is relative to, `model` the model folder
+  /// whose own chat template "auto" means.
   static Result<QuestionSource> Make(const proto::Prompts& prompts, Split split, std::uint64_t seed,
-                                     const std::string& stage, const std::filesystem::path& folder);
+                                     const std::string& stage, const std::filesystem::path& folder,
+                                     const std::filesystem::path& model);
   [[nodiscard]] Result<Question> At(std::uint64_t k) const;
-  [[nodiscard]] const PromptTemplate& prompt_template() const { return *template_; }
+  [[nodiscard]] const sft::ChatTemplate& prompt_template() const { return template_; }
 
  private:
-  QuestionSource(KeyedRandom random, const PromptTemplate* prompt_template) : random_(random), template_(prompt_template) {}
+  QuestionSource(KeyedRandom random, sft::ChatTemplate prompt_template) : random_(random), template_(std::move(prompt_template)) {}
   KeyedRandom random_;
-  const PromptTemplate* template_;
+  sft::ChatTemplate template_;
   std::optional<Mixture> mixture_;
   std::vector<JsonlRow> rows_;
   mutable std::vector<std::uint32_t> order_;  // of rows in the epoch asked for last

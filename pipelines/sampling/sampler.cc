@@ -9,9 +9,9 @@ namespace {
 
 class LocalSampler : public Sampler {
  public:
-  LocalSampler(const policy::Policy& policy, std::int32_t stop_id, int threads) {
+  LocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads) {
     for (int t = 0; t < threads; ++t) {
-      engines_.push_back(std::make_unique<rollout::Engine>(policy, rollout::EngineOptions{.stop_id = stop_id}));
+      engines_.push_back(std::make_unique<rollout::Engine>(policy, rollout::EngineOptions{.stop_ids = stop_ids}));
     }
   }
 
@@ -38,8 +38,8 @@ class LocalSampler : public Sampler {
 
 }  // namespace
 
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, std::int32_t stop_id, int threads) {
-  return std::make_unique<LocalSampler>(policy, stop_id, threads);
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads) {
+  return std::make_unique<LocalSampler>(policy, stop_ids, threads);
 }
 
 }  // namespace aha::pipelines

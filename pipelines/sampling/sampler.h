@@ -30,6 +30,6 @@ class Sampler {
 };
 
 /// Engines in this process, one a thread, on the policy itself. `policy` is borrowed.
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, std::int32_t stop_id, int threads);
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads);
 
 }  // namespace aha::pipelines

@@ -19,29 +19,34 @@ proto::SampleRequest MakeUnit(const SamplePlan& plan, std::uint64_t unit) {
   return request;
 }
 
-std::int64_t ThinkingTokens(const proto::Completion& completion, const policy::Tokenizer& tokenizer) {
+// Tokens inside the first think block; with `opened` the prompt has begun it.
+std::int64_t ThinkingTokens(const proto::Completion& completion, const policy::Tokenizer& tokenizer, bool opened) {
   const auto open = tokenizer.IdOf("<think>");
   const auto close = tokenizer.IdOf("</think>");
   if (!open || !close) return 0;
-  const auto begin = std::find(completion.ids().begin(), completion.ids().end(), static_cast<std::uint32_t>(*open));
-  if (begin == completion.ids().end()) return 0;
-  const auto end = std::find(begin, completion.ids().end(), static_cast<std::uint32_t>(*close));
-  return std::distance(begin, end) - 1;
+  const auto& ids = completion.ids();
+  auto begin = ids.begin();
+  if (!opened) {
+    begin = std::find(ids.begin(), ids.end(), static_cast<std::uint32_t>(*open));
+    if (begin == ids.end()) return 0;
+    ++begin;
+  }
+  return std::distance(begin, std::find(begin, ids.end(), static_cast<std::uint32_t>(*close)));
 }
 
 // The completion's text without the end-of-sequence token.
 std::string TextOf(const proto::Completion& completion, const Experience& experience) {
   std::vector<std::int32_t> ids(completion.ids().begin(), completion.ids().end());
-  const bool stopped = completion.finish() == proto::FINISH_STOP;
-  if (!ids.empty() && (stopped || ids.back() == experience.stop_id)) ids.pop_back();
+  const auto& stops = experience.stop_ids;
+  if (!ids.empty() && std::find(stops.begin(), stops.end(), ids.back()) != stops.end()) ids.pop_back();
   return experience.tokenizer->Decode(ids);
 }
 
-proto::ScoreItem ItemOf(const Question& question, const proto::Completion& completion, const PromptTemplate& prompt_template, std::size_t index) {
+proto::ScoreItem ItemOf(const Question& question, const proto::Completion& completion, const sft::ChatTemplate& prompt_template, std::size_t index) {
   proto::ScoreItem item;
   item.set_id(std::to_string(index));
   item.set_prompt(question.question);
-  item.set_completion(std::string(prompt_template.ForScoring(completion.text())));
+  item.set_completion(prompt_template.ForScoring(completion.text()));
   item.set_reference(question.reference);
   item.set_language(question.language);
   item.set_tokens(static_cast<std::uint32_t>(completion.ids_size()));
@@ -125,7 +130,7 @@ Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, co
       proto::Completion& completion = *reply.mutable_completions(i);
       completion.set_text(TextOf(completion, experience));
       items.push_back(ItemOf(questions[group], completion, *experience.prompt_template, items.size()));
-      groups[group].thinking_tokens.push_back(ThinkingTokens(completion, *experience.tokenizer));
+      groups[group].thinking_tokens.push_back(ThinkingTokens(completion, *experience.tokenizer, !experience.prompt_template->opens_answer.empty()));
       groups[group].record.add_sample()->mutable_completion()->Swap(&completion);
     }
     ++group;

@@ -51,8 +51,8 @@ struct Experience {
   Sampler* sampler = nullptr;
   Scorer* scorer = nullptr;
   const policy::Tokenizer* tokenizer = nullptr;
-  const PromptTemplate* prompt_template = nullptr;
-  std::int32_t stop_id = -1;
+  const sft::ChatTemplate* prompt_template = nullptr;
+  std::vector<std::int32_t> stop_ids;  ///< any of them ends a completion
 };
 
 /// Samples `plan.samples` completions of each question and scores them. `on_unit` hears of each unit

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/whole_file.h"
-#include "pipelines/data/prompt_template.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/run/progress.h"
 #include "pipelines/stages/stage.h"
@@ -13,6 +12,7 @@
 #include "pipelines/tasks/corpus.h"
 #include "policy/tokenizer/tokenizer_config.h"
 #include "policy/tokenizer/train_bpe.h"
+#include "sft/chat_template.h"
 #include "sft/trainer.h"
 
 namespace aha::pipelines {
@@ -108,9 +108,9 @@ class PretrainStage {
 
  private:
   Status Prepare() {
-    AHA_ASSIGN(const PromptTemplate* prompt_template, FindPromptTemplate("aha"));
+    AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::FindChatTemplate("aha"));
     AHA_ASSIGN(corpus_, CorpusMaker::Make(recipe_.corpus(), io_.recipe->seed(),
-                                          [prompt_template](std::string_view q) { return prompt_template->Apply(q); }));
+                                          [prompt_template](std::string_view q) { return prompt_template.Apply(q); }));
     AHA_TRY(MakeTokenizer());
     AHA_ASSIGN(tokenizer_, policy::Tokenizer::Load(io_.folder / "tokenizer" / "tokenizer.json"));
     stop_id_ = tokenizer_->IdOf(kEndOfText).value_or(-1);

@@ -75,7 +75,7 @@ class RejectStage {
   Result<std::vector<ScoredGroup>> SampleAll() {
     AHA_ASSIGN(const Model model, LoadModel(io_.init, Use::kInference));
     AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(recipe_.prompts(), Split::kTrain, io_.recipe->seed(),
-                                                                 io_.stage->name(), io_.recipe_folder));
+                                                                 io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(const std::unique_ptr<Scorer> scorer,
                Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
     AHA_ASSIGN(const std::unique_ptr<Sampler> sampler, MakeSampler(io_, model, std::chrono::seconds(recipe_.rollout_timeout_s())));
@@ -95,7 +95,7 @@ class RejectStage {
     }
     Progress progress(UnitCount(questions.size(), plan.prompts_per_unit), io_.stage->name() + " (units)");
     AHA_TRY(sampler->Publish(model.policy, plan.weights_version));
-    const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_id};
+    const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_ids};
     AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan, rewards, [&] { progress.Advance(1); }));
     AHA_ASSIGN(AppendFile file, AppendFile::Open(io_.folder / "groups.bin"));
     for (const ScoredGroup& group : groups) {
@@ -137,8 +137,9 @@ class RejectStage {
     if (recipe_.general_count() == 0) return {};
     proto::Prompts prompts;
     *prompts.mutable_task() = recipe_.general();
+    prompts.set_template_("plain");  // questions alone are taken from it
     AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(prompts, Split::kTrain, io_.recipe->seed(),
-                                                                 io_.stage->name() + "/general", io_.recipe_folder));
+                                                                 io_.stage->name() + "/general", io_.recipe_folder, io_.init));
     const KeyedRandom random(io_.recipe->seed(), "general/" + io_.stage->name());
     for (std::uint64_t k = 0; k < recipe_.general_count(); ++k) {
       AHA_ASSIGN(const Question question, source.At(k));

@@ -142,7 +142,7 @@ class RlStage {
     learner_.emplace(model_->policy, LearnerOptionsOf(rl_, io_.threads));
     state_.emplace(io_.folder, model_->policy, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
-    AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder));
+    AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(scorer_, Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
     AHA_ASSIGN(sampler_, MakeSampler(io_, *model_, std::chrono::seconds(rl_.rollout_timeout_s())));
     return {};
@@ -155,7 +155,7 @@ class RlStage {
     }
     plan_.weights_version = step;
     AHA_TRY(sampler_->Publish(model_->policy, step));
-    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_id};
+    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_ids};
     const auto start = Clock::now();
     AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan_, rewards_));
     for (ScoredGroup& group : groups) group.record.set_step(step + 1);

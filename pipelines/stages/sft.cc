@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "pipelines/data/jsonl.h"
-#include "pipelines/data/prompt_template.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/run/progress.h"
 #include "pipelines/sampling/question_source.h"
@@ -13,6 +12,7 @@
 #include "pipelines/stages/stage.h"
 #include "pipelines/stages/trainer_options.h"
 #include "pipelines/stages/training_state.h"
+#include "sft/chat_template.h"
 #include "sft/trainer.h"
 
 namespace aha::pipelines {
@@ -60,15 +60,17 @@ class SftStage {
   }
 
   Status LoadExamples() {
-    AHA_ASSIGN(const PromptTemplate* prompt_template, FindPromptTemplate(recipe_.template_()));
+    AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(recipe_.template_(), io_.init));
+    stop_id_ = model_->stop_id();
+    if (!prompt_template.stop.empty()) stop_id_ = model_->tokenizer.IdOf(prompt_template.stop).value_or(stop_id_);
     if (recipe_.has_jsonl()) {
       AHA_ASSIGN(const std::vector<JsonlRow> rows, ReadJsonl(recipe_.jsonl(), io_.recipe_folder));
-      for (const JsonlRow& row : rows) AHA_TRY(AddExample(prompt_template->Apply(row.question), row.answer));
+      for (const JsonlRow& row : rows) AHA_TRY(AddExample(prompt_template.Apply(row.question), OwnPart(prompt_template, row.answer)));
     }
     for (const std::string& from : recipe_.from()) {
       const std::filesystem::path file = io_.stages.at(from) / "data" / kExamplesFile;
       AHA_ASSIGN(const std::vector<TrainingExample> examples, ReadExamples(file));
-      for (const TrainingExample& e : examples) AHA_TRY(AddExample(prompt_template->Apply(e.question), e.completion));
+      for (const TrainingExample& e : examples) AHA_TRY(AddExample(prompt_template.Apply(e.question), OwnPart(prompt_template, e.completion)));
     }
     if (examples_.empty()) {
       return Fail(Code::kInvalidArgument, "stage {}: there is no example to train on ({} were longer than max_tokens {})",
@@ -78,13 +80,19 @@ class SftStage {
     return {};
   }
 
+  // The part of an answer that the prompt has not begun already.
+  static std::string OwnPart(const sft::ChatTemplate& prompt_template, const std::string& answer) {
+    const std::string& begun = prompt_template.opens_answer;
+    return !begun.empty() && answer.starts_with(begun) ? answer.substr(begun.size()) : answer;
+  }
+
   Status AddExample(const std::string& prompt, const std::string& completion) {
     sft::Example example;
     AHA_ASSIGN(example.ids, model_->tokenizer.Encode(prompt));
     example.loss_from = static_cast<std::int64_t>(example.ids.size());
     AHA_ASSIGN(const std::vector<std::int32_t> answer, model_->tokenizer.Encode(completion));
     example.ids.insert(example.ids.end(), answer.begin(), answer.end());
-    if (model_->stop_id >= 0) example.ids.push_back(model_->stop_id);
+    if (stop_id_ >= 0) example.ids.push_back(stop_id_);
     if (example.ids.size() > recipe_.max_tokens()) {
       ++too_long_;
     } else {
@@ -120,6 +128,7 @@ class SftStage {
   std::optional<sft::Trainer> trainer_;
   std::optional<TrainingState> state_;
   std::vector<sft::Example> examples_;
+  std::int32_t stop_id_ = -1;  // ends an answer; -1: nothing does
   std::uint64_t too_long_ = 0;
   std::vector<std::uint32_t> order_;
   std::uint64_t epoch_ = 0;

@@ -2,16 +2,19 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <string_view>
+#include <thread>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/isfinite.h>
-#include <c10/core/GradMode.h>
 
 #include "base/content_hash.h"
+#include "base/parallel.h"
 #include "base/whole_file.h"
+#include "policy/checkpoint/compare.h"
+#include "policy/checkpoint/mapped_file.h"
+#include "policy/checkpoint/numbers.h"
 #include "policy/checkpoint/safetensors.h"
+#include "policy/model/tensors.h"
 
 namespace aha::policy {
 namespace fs = std::filesystem;
@@ -34,7 +37,8 @@ std::optional<at::ScalarType> ScalarTypeOf(SafetensorsDtype type) {
 
 // A tensor over the file's mapped bytes; valid while the file is open.
 at::Tensor Borrow(const TensorView& tensor, at::ScalarType type) {
-  return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape, at::TensorOptions(type));
+  return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape,
+                       at::TensorOptions(type));
 }
 
 TensorView ViewOf(const std::string& name, const at::Tensor& value) {
@@ -45,43 +49,54 @@ TensorView ViewOf(const std::string& name, const at::Tensor& value) {
           std::span(static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes())};
 }
 
-std::string ShapeText(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+// Some rows of a tensor (or numbers of a vector), on their way from a file into a policy.
+struct Piece {
+  const StoredTensor* from = nullptr;
+  const StoredTensor* scales = nullptr;  // of FP8
+  const at::Tensor* to = nullptr;
+  std::int64_t first = 0, last = 0;  // rows
+};
 
-// Tensors that a folder may hold beside those a policy has.
-bool Ignorable(const PolicyConfig& config, const std::string& name) {
-  const std::string mtp = fmt::format("model.layers.{}.", config.num_hidden_layers);
-  if (config.num_nextn_predict_layers == 0) return name.starts_with(mtp);  // a module that config.json leaves out
-  if (name == mtp + "embed_tokens.weight" || name == mtp + "shared_head.head.weight") return true;  // copies
-  return config.tie_word_embeddings && name == "lm_head.weight";
+constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20U;
+
+void CutIntoPieces(const StoredTensor& from,
+                   const StoredTensor* scales,
+                   const at::Tensor& to,
+                   std::vector<Piece>& pieces) {
+  const std::int64_t rows = to.size(0);
+  const auto row_bytes = static_cast<std::int64_t>(from.view->data.size()) / rows;
+  const std::int64_t at_once =
+      std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
+  for (std::int64_t first = 0; first < rows; first += at_once) {
+    pieces.push_back({&from, scales, &to, first, std::min(rows, first + at_once)});
+  }
 }
 
-Status Fill(const NamedTensor& slot, const TensorView& stored, const fs::path& file) {
-  const auto type = ScalarTypeOf(stored.dtype);
-  if (!type || *type == at::kLong) {
-    return Fail(Code::kCorrupt, "{}: tensor {} has a number type that weights cannot have", file.string(), slot.name);
-  }
-  if (slot.value.sizes().vec() != stored.shape) {
-    return Fail(Code::kCorrupt, "{}: tensor {} has shape {}, config.json asks for {}", file.string(), slot.name,
-                ShapeText(stored.shape), ShapeText(slot.value.sizes().vec()));
-  }
-  const at::NoGradGuard no_grad;
-  const_cast<at::Tensor&>(slot.value).copy_(Borrow(stored, *type));
-  if (!at::isfinite(slot.value).all().item<bool>()) {
-    return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity", file.string(), slot.name);
-  }
-  return {};
+Status Load(const Piece& piece) {
+  const TensorView& view = *piece.from->view;
+  const auto rows = static_cast<std::size_t>(piece.to->size(0));
+  const auto first = static_cast<std::size_t>(piece.first);
+  const std::size_t row_bytes = view.data.size() / rows;
+  const auto bytes = view.data.subspan(
+      first * row_bytes, static_cast<std::size_t>(piece.last - piece.first) * row_bytes);
+  const SafetensorsDtype to =
+      piece.to->scalar_type() == at::kBFloat16 ? SafetensorsDtype::kBF16 : SafetensorsDtype::kF32;
+  auto* out =
+      static_cast<std::byte*>(piece.to->mutable_data_ptr()) + first * (piece.to->nbytes() / rows);
+  if (Status there = Populate(bytes); !there)
+    return Within(there.error(), "{}", piece.from->file->path().string());
+  const bool finite = piece.scales == nullptr
+                          ? ConvertNumbers(view.dtype, bytes, to, out)
+                          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
+                                              piece.first, piece.last, to, out);
+  Drop(bytes);  // read once; the page cache keeps them, this process need not
+  if (finite) return {};
+  return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
+              piece.from->file->path().string(), view.name);
 }
 
-// transformers writes config.json with an MTP module and files without it.
-Status LeaveOutAbsentMtp(const std::vector<fs::path>& shards, PolicyConfig& config) {
-  for (const fs::path& shard : shards) {
-    AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(shard));
-    for (const TensorView& tensor : file.tensors()) {
-      if (tensor.name.starts_with(MtpPrefix(config))) return {};
-    }
-  }
-  config.num_nextn_predict_layers = 0;
-  return {};
+int LoadThreads() {
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U));
 }
 
 }  // namespace
@@ -89,48 +104,46 @@ Status LeaveOutAbsentMtp(const std::vector<fs::path>& shards, PolicyConfig& conf
 Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) {
   AHA_ASSIGN(PolicyConfig config, ReadConfig(folder));
   if (as) config.dtype = *as;
-  AHA_ASSIGN(const std::vector<fs::path> shards, CheckpointShards(folder));
-  AHA_TRY(LeaveOutAbsentMtp(shards, config));
+  AHA_ASSIGN(const CheckpointFiles files, CheckpointFiles::Open(folder));
+  LeaveOutAbsentMtp(files, config);
+  // Before memory is taken for what config.json asks for, the files must have it.
+  if (const auto problems = CompareTensors(config, files); !problems.empty()) {
+    return Fail(Code::kCorrupt, "{}", problems.front().message);
+  }
   Policy policy(config);
-  std::map<std::string, const NamedTensor*> wanted;
-  for (const NamedTensor& p : policy.parameters()) wanted[p.name] = &p;
-  for (const NamedTensor& b : policy.buffers()) wanted[b.name] = &b;
-  std::set<std::string> found;
-  for (const fs::path& shard : shards) {
-    AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(shard));
-    for (const TensorView& tensor : file.tensors()) {
-      const auto slot = wanted.find(tensor.name);
-      if (slot == wanted.end()) {
-        if (Ignorable(config, tensor.name)) continue;
-        return Fail(Code::kCorrupt, "{}: tensor {} is not part of the model that config.json describes", shard.string(), tensor.name);
-      }
-      AHA_TRY(Fill(*slot->second, tensor, shard));
-      found.insert(tensor.name);
+  std::vector<Piece> pieces;
+  for (const auto* list : {&policy.parameters(), &policy.buffers()}) {
+    for (const NamedTensor& slot : *list) {
+      const StoredTensor* from = files.Find(slot.name);
+      const bool fp8 = from->view->dtype == SafetensorsDtype::kF8E4M3;
+      CutIntoPieces(*from, fp8 ? ScalesOf(files, slot.name) : nullptr, slot.value, pieces);
     }
   }
-  for (const auto& [name, slot] : wanted) {
-    if (!found.contains(name)) return Fail(Code::kCorrupt, "{}: tensor {} is missing", folder.string(), name);
-  }
+  AHA_TRY(RunParallel(LoadThreads(), pieces.size(),
+                      [&](std::size_t i, int) { return Load(pieces[i]); }));
   return policy;
 }
 
-Status SavePolicy(const Policy& policy, const fs::path& folder) {
+Status SavePolicy(const Policy& policy, const fs::path& folder, const SaveOptions& options) {
   AHA_TRY(WriteWholeFile(folder / "config.json", ConfigJson(policy.config())));
-  std::vector<NamedTensor> tensors;
-  for (const NamedTensor& p : policy.parameters()) tensors.push_back({p.name, p.value.detach()});
-  tensors.insert(tensors.end(), policy.buffers().begin(), policy.buffers().end());
-  if (policy.config().num_nextn_predict_layers > 0) {
-    const std::string mtp = fmt::format("model.layers.{}.", policy.config().num_hidden_layers);
-    tensors.push_back({mtp + "embed_tokens.weight", policy.embedding().leaf().detach()});
-    tensors.push_back({mtp + "shared_head.head.weight", policy.head().leaf().detach()});
+  std::map<std::string_view, const at::Tensor*> values;
+  for (const auto* list : {&policy.parameters(), &policy.buffers()}) {
+    for (const NamedTensor& tensor : *list)
+      values[tensor.name] = &tensor.value;
   }
-  return SaveTensors(tensors, folder / "model.safetensors");
+  std::vector<TensorSource> sources;
+  for (const TensorSpec& spec : TensorsOf(policy.config())) {
+    sources.push_back(
+        SourceOf(ViewOf(spec.name, *values.at(spec.copy() ? spec.copy_of : spec.name))));
+  }
+  return WriteCheckpoint(folder, std::move(sources), options);
 }
 
 Status SaveTensors(const std::vector<NamedTensor>& tensors, const fs::path& file) {
   std::vector<TensorView> views;
   views.reserve(tensors.size());
-  for (const NamedTensor& t : tensors) views.push_back(ViewOf(t.name, t.value));
+  for (const NamedTensor& t : tensors)
+    views.push_back(ViewOf(t.name, t.value));
   return WriteSafetensors(file, views, {{"format", "pt"}});
 }
 
@@ -139,7 +152,9 @@ Result<std::vector<NamedTensor>> LoadTensors(const fs::path& path) {
   std::vector<NamedTensor> tensors;
   for (const TensorView& tensor : file.tensors()) {
     const auto type = ScalarTypeOf(tensor.dtype);
-    if (!type) return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(), tensor.name);
+    if (!type)
+      return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(),
+                  tensor.name);
     tensors.push_back({tensor.name, Borrow(tensor, *type).clone()});
   }
   return tensors;

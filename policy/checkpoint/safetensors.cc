@@ -1,14 +1,7 @@
 #include "policy/checkpoint/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-
-#include "base/whole_file.h"
 
 namespace aha::policy {
 namespace {
@@ -30,35 +23,6 @@ constexpr std::array<DtypeEntry, 12> kDtypes{{{"F64", 8},
                                               {"BOOL", 1},
                                               {"F8_E4M3", 1},
                                               {"F8_E5M2", 1}}};
-
-struct Mapping {
-  std::shared_ptr<const void> owner;
-  std::span<const std::byte> bytes;
-};
-
-Result<Mapping> MapFile(const std::filesystem::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return tl::unexpected<Error>(SystemError(file, "open"));
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
-                                                                [](const int* d) { ::close(*d); });
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return tl::unexpected<Error>(SystemError(file, "stat"));
-  if (!S_ISREG(info.st_mode)) {
-    return Fail(Code::kInvalidArgument, "{}: is not a regular file", file.string());
-  }
-  const auto size = static_cast<std::size_t>(info.st_size);
-  if (size < 8) {
-    return Fail(Code::kCorrupt, "{}: {} bytes are too few for a safetensors file", file.string(),
-                size);
-  }
-  void* base = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (base == MAP_FAILED) return tl::unexpected<Error>(SystemError(file, "map"));
-  Mapping mapping;
-  mapping.owner = std::shared_ptr<const void>(
-      base, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
-  mapping.bytes = {static_cast<const std::byte*>(base), size};
-  return mapping;
-}
 
 // Sorted by place, the tensors must cover the data from its first byte to its last.
 Status CheckPlaces(std::vector<internal::TensorEntry>& tensors, std::uint64_t size) {
@@ -106,17 +70,27 @@ std::optional<SafetensorsDtype> DtypeNamed(std::string_view name) {
 }
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& file) {
-  AHA_ASSIGN(Mapping mapping, MapFile(file));
+  AHA_ASSIGN(const MappedFile mapped, MappedFile::Open(file));
+  return FromBytes(mapped.bytes(), mapped.owner(), file);
+}
+
+Result<SafetensorsFile> SafetensorsFile::FromBytes(std::span<const std::byte> bytes,
+                                                   std::shared_ptr<const void> owner,
+                                                   const std::filesystem::path& file) {
+  if (bytes.size() < 8) {
+    return Fail(Code::kCorrupt, "{}: {} bytes are too few for a safetensors file", file.string(),
+                bytes.size());
+  }
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < 8; ++i) {
-    length |= static_cast<std::uint64_t>(mapping.bytes[i]) << (8 * i);
+    length |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
   }
-  if (length > kMaxSafetensorsHeader || length > mapping.bytes.size() - 8) {
+  if (length > kMaxSafetensorsHeader || length > bytes.size() - 8) {
     return Fail(Code::kCorrupt, "{}: a header of {} bytes is longer than {}", file.string(), length,
                 length > kMaxSafetensorsHeader ? "the format allows" : "the file");
   }
-  const auto header_bytes = mapping.bytes.subspan(8, length);
-  const auto data = mapping.bytes.subspan(8 + length);
+  const auto header_bytes = bytes.subspan(8, length);
+  const auto data = bytes.subspan(8 + length);
   auto header = internal::ParseSafetensorsHeader(
       {reinterpret_cast<const char*>(header_bytes.data()), header_bytes.size()});
   if (!header) return Within(header.error(), "{}", file.string());
@@ -124,7 +98,8 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::filesystem::path& file)
     return Within(placed.error(), "{}", file.string());
   }
   SafetensorsFile opened;
-  opened.mapping_ = std::move(mapping.owner);
+  opened.path_ = file;
+  opened.owner_ = std::move(owner);
   opened.metadata_ = std::move(header->metadata);
   for (auto& tensor : header->tensors) {
     opened.tensors_.push_back({std::move(tensor.name), tensor.dtype, std::move(tensor.shape),

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "policy/checkpoint/mapped_file.h"
 
 namespace aha::policy {
 
@@ -53,14 +55,17 @@ struct TensorView {
 inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;
 
 /// A file mapped into memory, read-only. Its tensors' bytes live as long as it does (moving it
-/// keeps them). Files are replaced by renaming, never rewritten in place: a file that another
-/// process cuts short while it is mapped cannot be read safely.
+/// keeps them).
 class SafetensorsFile {
  public:
   /// Maps and checks a file. kNotFound when there is none; kCorrupt, naming file, tensor and field,
   /// when the header is not what the format promises, or tensors overlap, leave holes or reach
   /// beyond the file.
   static Result<SafetensorsFile> Open(const std::filesystem::path& file);
+  /// The same over bytes that `owner` keeps alive; `file` is what errors call them.
+  static Result<SafetensorsFile> FromBytes(std::span<const std::byte> bytes,
+                                           std::shared_ptr<const void> owner,
+                                           const std::filesystem::path& file);
 
   /// By name, in byte order.
   [[nodiscard]] const std::vector<TensorView>& tensors() const { return tensors_; }
@@ -68,26 +73,51 @@ class SafetensorsFile {
   [[nodiscard]] const TensorView* Find(std::string_view name) const;
   /// The header's `__metadata__`.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  std::shared_ptr<const void> mapping_;
+  std::filesystem::path path_;
+  std::shared_ptr<const void> owner_;
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes `tensors` to `file`, whole or not at all. Tensors go in the byte order of their names,
-/// the header is padded with spaces to a multiple of eight bytes, so equal tensors make equal
-/// files. Memory does not grow with the tensors. kInvalidArgument when a name is repeated, reserved
-/// or not UTF-8, or the bytes are not as many as shape and dtype say; kExhausted when the disk is
-/// full.
+/// Takes the next bytes of a tensor.
+using ByteSink = std::function<Status(std::span<const std::byte>)>;
+
+/// A tensor that is to be written: its description now, its bytes when their turn comes, in pieces
+/// of any size. So a file of any size is written with one tensor, or less, in memory.
+struct TensorSource {
+  std::string name;
+  SafetensorsDtype dtype = SafetensorsDtype::kF32;
+  std::vector<std::int64_t> shape;
+  std::function<Status(const ByteSink& sink)> produce;
+};
+/// The source that hands over `view`'s bytes, which must outlive it.
+TensorSource SourceOf(TensorView view);
+
+/// What a written file says about its tensors' bytes.
+enum class Hashes : std::uint8_t {
+  kNone,
+  kRecord,  ///< `__metadata__` gets "sha256:NAME" for every tensor: lower-case hex of its bytes
+};
+
+/// Writes tensors to `file`, whole or not at all. They go in the byte order of their names, the
+/// header is padded with spaces to a multiple of eight bytes, so equal tensors make equal files.
+/// kInvalidArgument when a name is repeated, reserved or not UTF-8, or the bytes are not as many as
+/// shape and dtype say; kExhausted when the disk is full; a source's own error.
+Status WriteSafetensors(const std::filesystem::path& file,
+                        std::vector<TensorSource> tensors,
+                        const std::map<std::string, std::string>& metadata,
+                        Hashes hashes = Hashes::kNone);
 Status WriteSafetensors(const std::filesystem::path& file,
                         std::vector<TensorView> tensors,
-                        const std::map<std::string, std::string>& metadata);
+                        const std::map<std::string, std::string>& metadata,
+                        Hashes hashes = Hashes::kNone);
 
-/// The weight files of a Hugging Face folder: model.safetensors, or else what
-/// model.safetensors.index.json lists, each once, in byte order. kNotFound when there is neither or
-/// a listed file is missing; kCorrupt when a listed name is not a plain file name in the folder.
-Result<std::vector<std::filesystem::path>> CheckpointShards(const std::filesystem::path& folder);
+/// Compares a tensor's bytes with the hash that its file records: true, or kCorrupt with `file` and
+/// name; false when the file records none.
+Result<bool> VerifyTensor(const SafetensorsFile& file, const TensorView& tensor);
 
 namespace internal {
 

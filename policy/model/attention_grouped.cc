@@ -1,5 +1,5 @@
-// Grouped-query attention: every key and value head serves several query heads. Queries and keys may be normed by head
-// (Qwen3) and are rotated.
+// Grouped-query attention: every key and value head serves several query heads. Queries and keys
+// may be normed by head (Qwen3) and are rotated.
 
 #include "policy/kernels/cpu/attention_backward.h"
 #include "policy/kernels/cpu/gemm.h"
@@ -38,7 +38,8 @@ std::size_t StackedWidth(const PolicyConfig& c) {
 
 template <class T>
 void RotateRows(const BlockContext& context, Heads<T> heads, bool back) {
-  cpu::Rotate<T>(context.cpu, heads, context.layout.positions_T, context.rope.cos(), context.rope.sin(), context.pairing(), back);
+  cpu::Rotate<T>(context.cpu, heads, context.layout.positions_T, context.rope.cos(),
+                 context.rope.sin(), context.pairing(), back);
 }
 
 template <class T>
@@ -50,14 +51,19 @@ Rows<T> CopyOf(const BlockContext& context, const Rows<T>& rows, Workspace& memo
 
 // Gradient of norms by head, in place in `d`. Heads of one token are added before the next token's.
 template <class T>
-void HeadNormBackward(const BlockContext& context, const Rows<T>& plain, const Rows<T>& d, const std::vector<float>& norm, float* dnorm,
+void HeadNormBackward(const BlockContext& context,
+                      const Rows<T>& plain,
+                      const Rows<T>& d,
+                      const std::vector<float>& norm,
+                      float* dnorm,
                       Workspace& memory) {
   const std::size_t width = norm.size();
   const std::size_t heads = d.count * (d.width / width);
   const Rows<T> dy = CopyOf(context, d, memory);
   const Rows<T> dx = memory.TakeRows<T>(d.count, d.width);
   const auto eps = static_cast<float>(context.config.rms_norm_eps);
-  cpu::RmsNormBackward<T>(context.cpu, Rows<const T>(plain.data, heads, width), Rows<const T>(dy.data, heads, width), norm.data(), eps,
+  cpu::RmsNormBackward<T>(context.cpu, Rows<const T>(plain.data, heads, width),
+                          Rows<const T>(dy.data, heads, width), norm.data(), eps,
                           Rows<T>(dx.data, heads, width), dnorm);
   cpu::CopyRows(context.cpu, Read(dx), d);
 }
@@ -65,7 +71,12 @@ void HeadNormBackward(const BlockContext& context, const Rows<T>& plain, const R
 }  // namespace
 
 template <class T>
-void AttendGrouped(const BlockContext& context, const PackedBlock& block, Rows<const T> normed, AttentionTape<T>& tape, Workspace& memory, Rows<T> y) {
+void AttendGrouped(const BlockContext& context,
+                   const PackedBlock& block,
+                   Rows<const T> normed,
+                   AttentionTape<T>& tape,
+                   Workspace& memory,
+                   Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
   const std::size_t tokens = context.tokens();
   tape.in = memory.TakeRows<T>(tokens, StackedWidth(context.config));
@@ -90,8 +101,14 @@ void AttendGrouped(const BlockContext& context, const PackedBlock& block, Rows<c
 }
 
 template <class T>
-void AttendGroupedBackward(const BlockContext& context, const PackedBlock& block, Rows<const T> normed, const AttentionTape<T>& tape, Rows<const T> dy,
-                           const BlockGradients& gradients, Workspace& memory, Rows<T> dnormed) {
+void AttendGroupedBackward(const BlockContext& context,
+                           const PackedBlock& block,
+                           Rows<const T> normed,
+                           const AttentionTape<T>& tape,
+                           Rows<const T> dy,
+                           const BlockGradients& gradients,
+                           Workspace& memory,
+                           Rows<T> dnormed) {
   const cpu::Cpu& cpu = context.cpu;
   const std::size_t tokens = context.tokens();
   const Stacked<T> stacked(context.config, tape.in);
@@ -120,8 +137,10 @@ void AttendGroupedBackward(const BlockContext& context, const PackedBlock& block
   RotateRows(context, d.q_heads(), /*back=*/true);
   RotateRows(context, d.k_heads(), /*back=*/true);
   if (!block.q_norm.empty()) {
-    HeadNormBackward(context, tape.q_plain, d.q, block.q_norm, gradients.vector(Part::kQNorm), memory);
-    HeadNormBackward(context, tape.k_plain, d.k, block.k_norm, gradients.vector(Part::kKNorm), memory);
+    HeadNormBackward(context, tape.q_plain, d.q, block.q_norm, gradients.vector(Part::kQNorm),
+                     memory);
+    HeadNormBackward(context, tape.k_plain, d.k, block.k_norm, gradients.vector(Part::kKNorm),
+                     memory);
   }
   const struct {
     Part part;
@@ -134,10 +153,12 @@ void AttendGroupedBackward(const BlockContext& context, const PackedBlock& block
   cpu::Gemm(cpu, Read(d.rows), block.in.transposed, dnormed);
 }
 
-#define AHA_FOR(T)                                                                                                                \
-  template void AttendGrouped<T>(const BlockContext&, const PackedBlock&, Rows<const T>, AttentionTape<T>&, Workspace&, Rows<T>); \
-  template void AttendGroupedBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, const AttentionTape<T>&,         \
-                                         Rows<const T>, const BlockGradients&, Workspace&, Rows<T>);
+#define AHA_FOR(T)                                                                               \
+  template void AttendGrouped<T>(const BlockContext&, const PackedBlock&, Rows<const T>,         \
+                                 AttentionTape<T>&, Workspace&, Rows<T>);                        \
+  template void AttendGroupedBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, \
+                                         const AttentionTape<T>&, Rows<const T>,                 \
+                                         const BlockGradients&, Workspace&, Rows<T>);
 AHA_FOR(cpu::Bf16)
 AHA_FOR(float)
 #undef AHA_FOR

@@ -1,5 +1,8 @@
 // Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1) in absorbed form, in both directions: a head's key
-// rows of kv_b move to the query's side, its value rows behind the mix; attention sees latents alone.
+// rows of kv_b move to the query's side, its value rows behind the mix; attention sees latents
+// alone.
+
+#include <algorithm>
 
 #include "policy/kernels/cpu/attention_backward.h"
 #include "policy/kernels/cpu/gemm.h"
@@ -36,7 +39,27 @@ constexpr auto kEps = static_cast<float>(PolicyConfig::kLatentNormEps);
 template <class F>
 void EachHead(const BlockContext& context, const Widths& w, const F& f) {
   context.cpu.pool().ParallelFor(w.heads, 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t a = begin; a < end; ++a) f(a);
+    for (std::size_t a = begin; a < end; ++a)
+      f(a);
+  });
+}
+
+// The rotated parts of queries, from one layout of heads (`first` number, heads `apart`) to
+// another.
+template <class T>
+void CopyHeads(const BlockContext& context,
+               const Widths& w,
+               const Rows<T>& from,
+               std::size_t first,
+               std::size_t apart,
+               const Rows<T>& to,
+               std::size_t to_first,
+               std::size_t to_apart) {
+  context.cpu.pool().ParallelFor(from.count, 256, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t) {
+      for (std::size_t a = 0; a < w.heads; ++a)
+        std::copy_n(from[t] + a * apart + first, w.rope, to[t] + a * to_apart + to_first);
+    }
   });
 }
 
@@ -48,13 +71,19 @@ Heads<T> QueryRopes(const Rows<T>& query, const Widths& w) {
 
 template <class T>
 void RotateRows(const BlockContext& context, Heads<T> heads, bool back) {
-  cpu::Rotate<T>(context.cpu, heads, context.layout.positions_T, context.rope.cos(), context.rope.sin(), context.pairing(), back);
+  cpu::Rotate<T>(context.cpu, heads, context.layout.positions_T, context.rope.cos(),
+                 context.rope.sin(), context.pairing(), back);
 }
 
 }  // namespace
 
 template <class T>
-void AttendLatent(const BlockContext& context, const PackedBlock& block, Rows<const T> normed, AttentionTape<T>& tape, Workspace& memory, Rows<T> y) {
+void AttendLatent(const BlockContext& context,
+                  const PackedBlock& block,
+                  Rows<const T> normed,
+                  AttentionTape<T>& tape,
+                  Workspace& memory,
+                  Rows<T> y) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
   const std::size_t tokens = context.tokens();
@@ -69,32 +98,35 @@ void AttendLatent(const BlockContext& context, const PackedBlock& block, Rows<co
     cpu::Gemm(cpu, Read(tape.q_latent), block.q_b.matrix, tape.q);
   }
   tape.kv = memory.TakeRows<T>(tokens, w.key);
-  cpu::RmsNorm<T>(cpu, Columns(tape.in, w.q_in, w.rank), block.k_norm.data(), kEps, Columns(tape.kv, 0, w.rank));
+  cpu::RmsNorm<T>(cpu, Columns(tape.in, w.q_in, w.rank), block.k_norm.data(), kEps,
+                  Columns(tape.kv, 0, w.rank));
   const Rows<T> key_rope = Columns(tape.kv, w.rank, w.rope);
   cpu::CopyRows(cpu, Read(Columns(tape.in, w.q_in + w.rank, w.rope)), key_rope);
   RotateRows<T>(context, {key_rope, 1, w.rope, w.rope}, /*back=*/false);
   PutKeysAndValues<T>(context, tape.kv, {});
 
   tape.query = memory.TakeRows<T>(tokens, w.heads * w.key);
-  EachHead(context, w, [&](std::size_t a) {
-    cpu::Gemm(cpu, Read(Columns(tape.q, a * w.q_head, w.nope)), block.latent_heads[a].key_up, Columns(tape.query, a * w.key, w.rank));
-    cpu::CopyRows(cpu, Read(Columns(tape.q, a * w.q_head + w.nope, w.rope)), Columns(tape.query, a * w.key + w.rank, w.rope));
-  });
+  cpu::GemmHeads(cpu, Read(tape.q), w.q_head, block.latent.key_up_A, tape.query, w.key);
+  CopyHeads(context, w, tape.q, w.nope, w.q_head, tape.query, w.rank, w.key);
   RotateRows(context, QueryRopes(tape.query, w), /*back=*/false);
 
   tape.mixed = memory.TakeRows<T>(tokens, w.heads * w.rank);
   tape.lse_TA = context.record ? memory.Take<float>(tokens * w.heads) : nullptr;
   RunAttention<T>(context, tape.query, tape.mixed, tape.lse_TA);
   tape.values = memory.TakeRows<T>(tokens, w.heads * w.value);
-  EachHead(context, w, [&](std::size_t a) {
-    cpu::Gemm(cpu, Read(Columns(tape.mixed, a * w.rank, w.rank)), block.latent_heads[a].value, Columns(tape.values, a * w.value, w.value));
-  });
+  cpu::GemmHeads(cpu, Read(tape.mixed), w.rank, block.latent.value_A, tape.values, w.value);
   cpu::Gemm(cpu, Read(tape.values), block.out.matrix, y, block.out.bias_data());
 }
 
 template <class T>
-void AttendLatentBackward(const BlockContext& context, const PackedBlock& block, Rows<const T> normed, const AttentionTape<T>& tape, Rows<const T> dy,
-                          const BlockGradients& gradients, Workspace& memory, Rows<T> dnormed) {
+void AttendLatentBackward(const BlockContext& context,
+                          const PackedBlock& block,
+                          Rows<const T> normed,
+                          const AttentionTape<T>& tape,
+                          Rows<const T> dy,
+                          const BlockGradients& gradients,
+                          Workspace& memory,
+                          Rows<T> dnormed) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
   const std::size_t tokens = context.tokens();
@@ -108,10 +140,10 @@ void AttendLatentBackward(const BlockContext& context, const PackedBlock& block,
   cpu::WeightGradient(cpu, dy, Read(tape.values), gradients.weight(Part::kO));
   if (float* bias = gradients.bias(Part::kO)) cpu::BiasGradient<T>(cpu, dy, bias);
   const Rows<T> dmixed = memory.TakeRows<T>(tokens, w.heads * w.rank);
+  cpu::GemmHeads(cpu, Read(dvalues), w.value, block.latent.value_up_A, dmixed, w.rank);
   EachHead(context, w, [&](std::size_t a) {
-    const Rows<const T> dvalue = Columns(dvalues, a * w.value, w.value);
-    cpu::Gemm(cpu, dvalue, block.latent_heads[a].value_up, Columns(dmixed, a * w.rank, w.rank));
-    cpu::WeightGradient(cpu, dvalue, Read(Columns(tape.mixed, a * w.rank, w.rank)), rows_of(a, w.nope, w.value));
+    cpu::WeightGradient(cpu, Read(Columns(dvalues, a * w.value, w.value)),
+                        Read(Columns(tape.mixed, a * w.rank, w.rank)), rows_of(a, w.nope, w.value));
   });
 
   cpu::AttentionGradientArgs<T> args;
@@ -134,23 +166,25 @@ void AttendLatentBackward(const BlockContext& context, const PackedBlock& block,
   RotateRows<T>(context, {Columns(dkv, w.rank, w.rope), 1, w.rope, w.rope}, /*back=*/true);
 
   const Rows<T> din = memory.TakeRows<T>(tokens, w.q_in + w.key);
-  const Rows<T> dq = block.q_b.there() ? memory.TakeRows<T>(tokens, w.heads * w.q_head) : Columns(din, 0, w.q_in);
+  const Rows<T> dq =
+      block.q_b.there() ? memory.TakeRows<T>(tokens, w.heads * w.q_head) : Columns(din, 0, w.q_in);
+  cpu::GemmHeads(cpu, Read(dquery), w.key, block.latent.key_down_A, dq, w.q_head);
+  CopyHeads(context, w, dquery, w.rank, w.key, dq, w.nope, w.q_head);
   EachHead(context, w, [&](std::size_t a) {
-    const Rows<const T> dabsorbed = Columns(dquery, a * w.key, w.rank);
-    cpu::Gemm(cpu, dabsorbed, block.latent_heads[a].key_down, Columns(dq, a * w.q_head, w.nope));
-    cpu::CopyRows(cpu, Read(Columns(dquery, a * w.key + w.rank, w.rope)), Columns(dq, a * w.q_head + w.nope, w.rope));
-    cpu::WeightGradient(cpu, Read(Columns(tape.q, a * w.q_head, w.nope)), dabsorbed, rows_of(a, 0, w.nope));
+    cpu::WeightGradient(cpu, Read(Columns(tape.q, a * w.q_head, w.nope)),
+                        Read(Columns(dquery, a * w.key, w.rank)), rows_of(a, 0, w.nope));
   });
   const Part q_part = block.q_b.there() ? Part::kQA : Part::kQ;
   if (block.q_b.there()) {
     const Rows<T> dlatent = memory.TakeRows<T>(tokens, w.q_in);
     cpu::Gemm(cpu, Read(dq), block.q_b.transposed, dlatent);
     cpu::WeightGradient(cpu, Read(dq), Read(tape.q_latent), gradients.weight(Part::kQB));
-    cpu::RmsNormBackward<T>(cpu, Columns(tape.in, 0, w.q_in), dlatent, block.q_norm.data(), kEps, Columns(din, 0, w.q_in),
-                            gradients.vector(Part::kQANorm));
+    cpu::RmsNormBackward<T>(cpu, Columns(tape.in, 0, w.q_in), dlatent, block.q_norm.data(), kEps,
+                            Columns(din, 0, w.q_in), gradients.vector(Part::kQANorm));
   }
-  cpu::RmsNormBackward<T>(cpu, Columns(tape.in, w.q_in, w.rank), Columns(dkv, 0, w.rank), block.k_norm.data(), kEps,
-                          Columns(din, w.q_in, w.rank), gradients.vector(Part::kKvANorm));
+  cpu::RmsNormBackward<T>(cpu, Columns(tape.in, w.q_in, w.rank), Columns(dkv, 0, w.rank),
+                          block.k_norm.data(), kEps, Columns(din, w.q_in, w.rank),
+                          gradients.vector(Part::kKvANorm));
   cpu::CopyRows(cpu, Read(Columns(dkv, w.rank, w.rope)), Columns(din, w.q_in + w.rank, w.rope));
   const Rows<const T> dq_in = Columns(din, 0, w.q_in);
   const Rows<const T> dkv_in = Columns(din, w.q_in, w.key);
@@ -161,10 +195,12 @@ void AttendLatentBackward(const BlockContext& context, const PackedBlock& block,
   cpu::Gemm(cpu, Read(din), block.in.transposed, dnormed);
 }
 
-#define AHA_FOR(T)                                                                                                               \
-  template void AttendLatent<T>(const BlockContext&, const PackedBlock&, Rows<const T>, AttentionTape<T>&, Workspace&, Rows<T>); \
-  template void AttendLatentBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, const AttentionTape<T>&,         \
-                                        Rows<const T>, const BlockGradients&, Workspace&, Rows<T>);
+#define AHA_FOR(T)                                                                              \
+  template void AttendLatent<T>(const BlockContext&, const PackedBlock&, Rows<const T>,         \
+                                AttentionTape<T>&, Workspace&, Rows<T>);                        \
+  template void AttendLatentBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, \
+                                        const AttentionTape<T>&, Rows<const T>,                 \
+                                        const BlockGradients&, Workspace&, Rows<T>);
 AHA_FOR(cpu::Bf16)
 AHA_FOR(float)
 #undef AHA_FOR

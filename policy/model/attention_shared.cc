@@ -10,10 +10,12 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
   const BatchLayout& layout = context.layout;
   context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t) {
-      std::byte* page = context.pages + static_cast<std::size_t>(layout.page_T[t]) * context.page_stride;
+      std::byte* page =
+          context.pages + static_cast<std::size_t>(layout.page_T[t]) * context.page_stride;
       for (std::size_t g = 0; g < shape.heads; ++g) {
         const T* value = shape.latent ? nullptr : values[t] + g * shape.value_width;
-        cpu::PutKv<T>(shape, page, static_cast<std::size_t>(layout.slot_T[t]), g, keys[t] + g * shape.key_width, value);
+        cpu::PutKv<T>(shape, page, static_cast<std::size_t>(layout.slot_T[t]), g,
+                      keys[t] + g * shape.key_width, value);
       }
     }
   });
@@ -31,9 +33,14 @@ void RunAttention(const BlockContext& context, Rows<const T> query, Rows<T> mixe
   cpu::Attention(context.cpu, call, query, mixed, lse_TA);
 }
 
-template void PutKeysAndValues<cpu::Bf16>(const BlockContext&, Rows<const cpu::Bf16>, Rows<const cpu::Bf16>);
+template void PutKeysAndValues<cpu::Bf16>(const BlockContext&,
+                                          Rows<const cpu::Bf16>,
+                                          Rows<const cpu::Bf16>);
 template void PutKeysAndValues<float>(const BlockContext&, Rows<const float>, Rows<const float>);
-template void RunAttention<cpu::Bf16>(const BlockContext&, Rows<const cpu::Bf16>, Rows<cpu::Bf16>, float*);
+template void RunAttention<cpu::Bf16>(const BlockContext&,
+                                      Rows<const cpu::Bf16>,
+                                      Rows<cpu::Bf16>,
+                                      float*);
 template void RunAttention<float>(const BlockContext&, Rows<const float>, Rows<float>, float*);
 
 }  // namespace aha::policy

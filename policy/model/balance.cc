@@ -8,7 +8,10 @@ namespace {
 using cpu::Rows;
 
 // f_i of one sequence, rows [begin, end).
-std::vector<double> ChosenShares(const Rows<const float>& scores, std::size_t begin, std::size_t end, std::size_t slots) {
+std::vector<double> ChosenShares(const Rows<const float>& scores,
+                                 std::size_t begin,
+                                 std::size_t end,
+                                 std::size_t slots) {
   const std::size_t experts = scores.width;
   std::vector<double> share(experts, 0);
   std::vector<bool> taken(experts);
@@ -23,8 +26,10 @@ std::vector<double> ChosenShares(const Rows<const float>& scores, std::size_t be
       share[best] += 1;
     }
   }
-  const double factor = static_cast<double>(experts) / (static_cast<double>(slots) * static_cast<double>(end - begin));
-  for (double& f : share) f *= factor;
+  const double factor = static_cast<double>(experts) /
+                        (static_cast<double>(slots) * static_cast<double>(end - begin));
+  for (double& f : share)
+    f *= factor;
   return share;
 }
 
@@ -43,7 +48,10 @@ TokenSums SumsOf(const float* score, const std::vector<double>& share) {
 
 }  // namespace
 
-double BalanceLoss(const cpu::Cpu& cpu, Rows<const float> scores_TE, std::span<const std::int64_t> start_S1, std::size_t experts_per_token) {
+double BalanceLoss(const cpu::Cpu& cpu,
+                   Rows<const float> scores_TE,
+                   std::span<const std::int64_t> start_S1,
+                   std::size_t experts_per_token) {
   std::vector<double> loss_S(start_S1.size() - 1, 0);
   cpu.pool().ParallelFor(loss_S.size(), 1, [&](std::size_t first, std::size_t last) {
     for (std::size_t s = first; s < last; ++s) {
@@ -57,11 +65,16 @@ double BalanceLoss(const cpu::Cpu& cpu, Rows<const float> scores_TE, std::span<c
     }
   });
   double loss = 0;
-  for (const double l : loss_S) loss += l;
+  for (const double l : loss_S)
+    loss += l;
   return loss;
 }
 
-void AddBalanceGradient(const cpu::Cpu& cpu, Rows<const float> scores_TE, std::span<const std::int64_t> start_S1, const cpu::RouterRule& rule, float alpha,
+void AddBalanceGradient(const cpu::Cpu& cpu,
+                        Rows<const float> scores_TE,
+                        std::span<const std::int64_t> start_S1,
+                        const cpu::RouterRule& rule,
+                        float alpha,
                         Rows<float> dlogits_TE) {
   cpu.pool().ParallelFor(start_S1.size() - 1, 1, [&](std::size_t first, std::size_t last) {
     for (std::size_t s = first; s < last; ++s) {
@@ -75,8 +88,10 @@ void AddBalanceGradient(const cpu::Cpu& cpu, Rows<const float> scores_TE, std::s
         for (std::size_t e = 0; e < share.size(); ++e) {
           const double score = scores_TE[t][e];
           const double dscore = weight * (share[e] - mean) / sums.scores;
-          // A softmax's own coupling is gone: the scores' gradients add up to zero when weighted by them.
-          const double slope = rule.score == cpu::RouterRule::Score::kSigmoid ? score * (1 - score) : score;
+          // A softmax's own coupling is gone: the scores' gradients add up to zero when weighted by
+          // them.
+          const double slope =
+              rule.score == cpu::RouterRule::Score::kSigmoid ? score * (1 - score) : score;
           dlogits_TE[t][e] += static_cast<float>(dscore * slope);
         }
       }

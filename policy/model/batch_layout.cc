@@ -5,7 +5,8 @@
 namespace aha::policy {
 
 void BatchLayout::Build(const TokenBatch& batch) {
-  const std::size_t page_tokens = batch.pool != nullptr ? batch.pool->page_tokens() : KvPool::kPageTokens;
+  const std::size_t page_tokens =
+      batch.pool != nullptr ? batch.pool->page_tokens() : KvPool::kPageTokens;
   ids_T.clear();
   positions_T.clear();
   page_T.clear();
@@ -16,15 +17,18 @@ void BatchLayout::Build(const TokenBatch& batch) {
   reach = 0;
   if (batch.pool == nullptr) {
     std::size_t pages = 0;
-    for (const SequenceTokens& s : batch.sequences) pages += (s.ids.size() + page_tokens - 1) / page_tokens;
+    for (const SequenceTokens& s : batch.sequences)
+      pages += (s.ids.size() + page_tokens - 1) / page_tokens;
     own_pages.resize(pages);
-    for (std::size_t p = 0; p < pages; ++p) own_pages[p] = static_cast<std::int32_t>(p);
+    for (std::size_t p = 0; p < pages; ++p)
+      own_pages[p] = static_cast<std::int32_t>(p);
   }
   std::size_t next_page = 0;
   for (const SequenceTokens& s : batch.sequences) {
     std::span<const std::int32_t> pages = s.pages;
     if (batch.pool == nullptr) {
-      pages = std::span(own_pages).subspan(next_page, (s.ids.size() + page_tokens - 1) / page_tokens);
+      pages =
+          std::span(own_pages).subspan(next_page, (s.ids.size() + page_tokens - 1) / page_tokens);
       next_page += pages.size();
     }
     sequences_S.push_back({pages, s.context, ids_T.size(), s.ids.size()});

@@ -13,14 +13,15 @@ namespace aha::policy {
 
 struct BatchLayout {
   std::vector<std::int32_t> ids_T, positions_T;
-  std::vector<std::int64_t> start_S1;                ///< [S + 1]: first token of each sequence
+  std::vector<std::int64_t> start_S1;  ///< [S + 1]: first token of each sequence
   std::vector<cpu::AttentionSequence> sequences_S;
-  std::vector<std::int32_t> page_T, slot_T;          ///< of each token's key and value
-  std::vector<std::int32_t> own_pages;               ///< block tables of a batch without a pool
-  std::size_t reach = 0;                             ///< positions below this one
+  std::vector<std::int32_t> page_T, slot_T;  ///< of each token's key and value
+  std::vector<std::int32_t> own_pages;       ///< block tables of a batch without a pool
+  std::size_t reach = 0;                     ///< positions below this one
 
   [[nodiscard]] std::size_t tokens() const { return ids_T.size(); }
-  /// Overwrites it. Without a pool, pages are numbered from 0: `own_pages` of them, used by one layer after another.
+  /// Overwrites it. Without a pool, pages are numbered from 0: `own_pages` of them, used by one
+  /// layer after another.
   void Build(const TokenBatch& batch);
 };
 

@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::size_t kGrain = std::size_t{1} << 16;
 
-std::size_t Bytes(const Weights::Tensor& tensor) { return tensor.numbers() * sizeof(float); }
+std::size_t Bytes(const Weights::Tensor& tensor) {
+  return tensor.numbers() * sizeof(float);
+}
 
 }  // namespace
 
@@ -38,7 +40,8 @@ cpu::Rows<float> Gradients::weight(std::int64_t layer, Part part) {
   return of(layers_[static_cast<std::size_t>(layer + 1)].weight[static_cast<std::size_t>(part)]);
 }
 float* Gradients::bias(std::int64_t layer, Part part) {
-  const std::size_t tensor = layers_[static_cast<std::size_t>(layer + 1)].bias[static_cast<std::size_t>(part)];
+  const std::size_t tensor =
+      layers_[static_cast<std::size_t>(layer + 1)].bias[static_cast<std::size_t>(part)];
   return tensor == kNone ? nullptr : of(tensor).data;
 }
 cpu::Rows<float> Gradients::expert(std::int64_t layer, std::size_t expert, Part part) {
@@ -64,21 +67,25 @@ void Gradients::Finish(const cpu::Cpu& cpu) {
     const bool head = use != TableUse::kMtpEmbedding && !weights_.config().tie_word_embeddings;
     float* to = table(head ? TableUse::kHead : TableUse::kEmbedding).data;
     auto* from = reinterpret_cast<float*>(memory.data());
-    cpu.pool().ParallelFor(memory.size() / sizeof(float), kGrain, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) to[i] += from[i];
-      std::fill(from + begin, from + end, 0.0F);
-    });
+    cpu.pool().ParallelFor(memory.size() / sizeof(float), kGrain,
+                           [&](std::size_t begin, std::size_t end) {
+                             for (std::size_t i = begin; i < end; ++i)
+                               to[i] += from[i];
+                             std::fill(from + begin, from + end, 0.0F);
+                           });
   }
 }
 
 void Gradients::Clear(const cpu::Cpu& cpu) {
   const auto clear = [&](cpu::Buffer& memory) {
     auto* to = reinterpret_cast<float*>(memory.data());
-    cpu.pool().ParallelFor(memory.size() / sizeof(float), kGrain,
-                           [&](std::size_t begin, std::size_t end) { std::fill(to + begin, to + end, 0.0F); });
+    cpu.pool().ParallelFor(
+        memory.size() / sizeof(float), kGrain,
+        [&](std::size_t begin, std::size_t end) { std::fill(to + begin, to + end, 0.0F); });
   };
   clear(memory_);
-  for (cpu::Buffer& memory : apart_) clear(memory);
+  for (cpu::Buffer& memory : apart_)
+    clear(memory);
 }
 
 }  // namespace aha::policy

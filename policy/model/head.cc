@@ -21,26 +21,43 @@ T* DataOf(std::span<T> span) {
 
 }  // namespace
 
-void Head::Sample(const Hidden& hidden, std::span<const std::int32_t> row_N, std::span<const cpu::SampleRequest> request_N,
+void Head::Sample(const Hidden& hidden,
+                  std::span<const std::int32_t> row_N,
+                  std::span<const cpu::SampleRequest> request_N,
                   std::span<cpu::SampledToken> out_N) {
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
-  WithType(hidden.kind, [&]<class T>(T) { cpu::SampleTokens<T>(cpu_, rows.as<T>(), weights_.head().matrix, request_N, out_N); });
+  WithType(hidden.kind, [&]<class T>(T) {
+    cpu::SampleTokens<T>(cpu_, rows.as<T>(), weights_.head().matrix, request_N, out_N);
+  });
 }
 
-void Head::Logprobs(const Hidden& hidden, std::span<const std::int32_t> row_N, std::span<const std::int32_t> target_N, float temperature,
-                    std::span<float> logprob_N, std::span<float> entropy_N, std::span<std::int32_t> likeliest_N) {
+void Head::Logprobs(const Hidden& hidden,
+                    std::span<const std::int32_t> row_N,
+                    std::span<const std::int32_t> target_N,
+                    float temperature,
+                    std::span<float> logprob_N,
+                    std::span<float> entropy_N,
+                    std::span<std::int32_t> likeliest_N) {
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
   cpu::LogprobOutputs out;
   out.logprob = DataOf(logprob_N);
   out.entropy = DataOf(entropy_N);
   out.likeliest = DataOf(likeliest_N);
-  WithType(hidden.kind, [&]<class T>(T) { cpu::TokenLogprobs<T>(cpu_, rows.as<T>(), weights_.head().matrix, target_N, temperature, out); });
+  WithType(hidden.kind, [&]<class T>(T) {
+    cpu::TokenLogprobs<T>(cpu_, rows.as<T>(), weights_.head().matrix, target_N, temperature, out);
+  });
 }
 
-void Head::LogprobsBackward(const Hidden& hidden, std::span<const std::int32_t> row_N, std::span<const std::int32_t> target_N, float temperature,
-                            const Slopes& slopes, cpu::Rows<float> dhidden_TH, Gradients* gradients, TableUse use) {
+void Head::LogprobsBackward(const Hidden& hidden,
+                            std::span<const std::int32_t> row_N,
+                            std::span<const std::int32_t> target_N,
+                            float temperature,
+                            const Slopes& slopes,
+                            cpu::Rows<float> dhidden_TH,
+                            Gradients* gradients,
+                            TableUse use) {
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
   cpu::HeadGradient gradient;
@@ -50,18 +67,23 @@ void Head::LogprobsBackward(const Hidden& hidden, std::span<const std::int32_t> 
   gradient.dhidden = workspace_.TakeRows<float>(row_N.size(), hidden.width);
   if (gradients != nullptr) gradient.dhead = gradients->table(use);
   WithType(hidden.kind, [&]<class T>(T) {
-    cpu::TokenLogprobsBackward<T>(cpu_, rows.as<T>(), weights_.head().matrix, target_N, temperature, gradient);
+    cpu::TokenLogprobsBackward<T>(cpu_, rows.as<T>(), weights_.head().matrix, target_N, temperature,
+                                  gradient);
   });
-  for (std::size_t t = 0; t < dhidden_TH.count; ++t) std::fill_n(dhidden_TH[t], dhidden_TH.width, 0.0F);
+  for (std::size_t t = 0; t < dhidden_TH.count; ++t)
+    std::fill_n(dhidden_TH[t], dhidden_TH.width, 0.0F);
   for (std::size_t n = 0; n < row_N.size(); ++n) {
     std::copy_n(gradient.dhidden[n], hidden.width, dhidden_TH[static_cast<std::size_t>(row_N[n])]);
   }
 }
 
-void Head::Logits(const Hidden& hidden, std::span<const std::int32_t> row_N, cpu::Rows<float> out_NV) {
+void Head::Logits(const Hidden& hidden,
+                  std::span<const std::int32_t> row_N,
+                  cpu::Rows<float> out_NV) {
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
-  WithType(hidden.kind, [&]<class T>(T) { cpu::Gemm(cpu_, rows.as<T>(), weights_.head().matrix, out_NV); });
+  WithType(hidden.kind,
+           [&]<class T>(T) { cpu::Gemm(cpu_, rows.as<T>(), weights_.head().matrix, out_NV); });
 }
 
 }  // namespace aha::policy

@@ -1,5 +1,5 @@
-// A mixture of experts (DeepSeekMoE): routed experts, and a network shared by all tokens. Dispatch, products and combine are
-// steps of their own; a token's slots are added in order on its own row.
+// A mixture of experts (DeepSeekMoE): routed experts, and a network shared by all tokens. Dispatch,
+// products and combine are steps of their own; a token's slots are added in order on its own row.
 
 #include "policy/kernels/cpu/gemm.h"
 #include "policy/kernels/cpu/ops.h"
@@ -10,45 +10,40 @@
 namespace aha::policy {
 namespace {
 
-using cpu::Columns;
-using cpu::ExpertPlan;
-using cpu::PackedGateUp;
-using cpu::PackedMatrix;
 using cpu::Read;
 
-// The experts' matrices of one kind, as grouped products take them.
-template <class M, class F>
-std::vector<const M*> MatricesOf(const PackedBlock& block, const F& matrix_of) {
-  std::vector<const M*> matrices;
-  matrices.reserve(block.experts.size());
-  for (const PackedNetwork& expert : block.experts) matrices.push_back(&matrix_of(expert));
-  return matrices;
-}
-
 template <class T>
-void RunRouted(const BlockContext& context, const PackedBlock& block, Rows<const T> u, ExpertsTape<T>& tape, Workspace& memory, Rows<T> y) {
+void RunRouted(const BlockContext& context,
+               const PackedBlock& block,
+               Rows<const T> u,
+               ExpertsTape<T>& tape,
+               Workspace& memory,
+               Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
-  const auto down = MatricesOf<PackedMatrix>(block, [](const PackedNetwork& e) -> const PackedMatrix& { return e.down.matrix; });
   if (!context.record) {
-    const auto gate_up = MatricesOf<PackedGateUp>(block, [](const PackedNetwork& e) -> const PackedGateUp& { return e.gate_up; });
-    cpu::RunExperts<T>(cpu, tape.plan, u, tape.weights_TK, gate_up, down, y);
+    cpu::RunExperts<T>(cpu, tape.plan, u, tape.weights_TK, block.experts.gate_up_E,
+                       block.experts.down_E, y);
     return;
   }
-  const auto both = MatricesOf<PackedMatrix>(block, [](const PackedNetwork& e) -> const PackedMatrix& { return e.gate_up.both(); });
   const std::size_t sent = tape.plan.from_S.size();
   tape.sent_SH = memory.TakeRows<T>(sent, u.width);
-  tape.routed.both = memory.TakeRows<T>(sent, both.front()->n());
-  tape.routed.act = memory.TakeRows<T>(sent, block.experts.front().gate_up.intermediate());
+  tape.routed.both = memory.TakeRows<T>(sent, block.experts.both_E.front()->n());
+  tape.routed.act = memory.TakeRows<T>(sent, block.experts.gate_up_E.front()->intermediate());
   tape.done_SH = memory.TakeRows<T>(sent, u.width);
   cpu::Dispatch<T>(cpu, tape.plan, u, tape.sent_SH);
-  cpu::GroupedGemm<T>(cpu, tape.plan, tape.sent_SH, both, tape.routed.both);
+  cpu::GroupedGemm<T>(cpu, tape.plan, tape.sent_SH, block.experts.both_E, tape.routed.both);
   cpu::SwiGlu<T>(cpu, tape.routed.both, tape.routed.act);
-  cpu::GroupedGemm<T>(cpu, tape.plan, tape.routed.act, down, tape.done_SH);
+  cpu::GroupedGemm<T>(cpu, tape.plan, tape.routed.act, block.experts.down_E, tape.done_SH);
   cpu::Combine<T>(cpu, tape.plan, tape.done_SH, tape.weights_TK, y);
 }
 
 template <class T>
-void RunShared(const BlockContext& context, const PackedBlock& block, Rows<const T> u, ExpertsTape<T>& tape, Workspace& memory, Rows<T> y) {
+void RunShared(const BlockContext& context,
+               const PackedBlock& block,
+               Rows<const T> u,
+               ExpertsTape<T>& tape,
+               Workspace& memory,
+               Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
   tape.shared_out = memory.TakeRows<T>(u.count, u.width);
   RunNetwork<T>(context, block.network, u, tape.shared, memory, tape.shared_out);
@@ -65,55 +60,61 @@ void RunShared(const BlockContext& context, const PackedBlock& block, Rows<const
   cpu::Add<T>(cpu, y, shared, y);
 }
 
-// Gradients of all experts' weights from their rows, in order of tokens; experts shared out by their load.
+// Gradients of all experts' weights, tokens in order.
 template <class T>
-void ExpertGradients(const cpu::Cpu& cpu, const ExpertsTape<T>& tape, const Rows<const T>& ddone, const Rows<const T>& split,
+void ExpertGradients(const cpu::Cpu& cpu,
+                     const ExpertsTape<T>& tape,
+                     const Rows<const T>& ddone,
+                     const Rows<const T>& split,
                      const BlockGradients& gradients) {
-  const std::vector<std::size_t>& start = tape.plan.start_E1;
-  const std::size_t sent = tape.plan.from_S.size();
-  const auto parts = static_cast<std::size_t>(cpu.threads());
-  const auto rows_of = [&](const Rows<const T>& rows, std::size_t e) {
-    return Rows<const T>(rows[start[e]], start[e + 1] - start[e], rows.width, rows.stride);
-  };
-  cpu.pool().ParallelFor(parts, 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t e = 0; e + 1 < start.size(); ++e) {
-      if (start[e] == start[e + 1]) continue;
-      const std::size_t part = (start[e] + start[e + 1]) * parts / (2 * sent);  // by the middle of its rows
-      if (part < begin || part >= end) continue;
-      cpu::WeightGradient(cpu, rows_of(ddone, e), rows_of(tape.routed.act, e), gradients.expert(e, Part::kExpertDown));
-      GateUpGradient<T>(cpu, rows_of(split, e), rows_of(tape.sent_SH, e), gradients.expert(e, Part::kExpertGate),
-                        gradients.expert(e, Part::kExpertUp));
-    }
-  });
+  std::vector<Rows<float>> ddown_E, dgate_up_E;
+  for (std::size_t e = 0; e + 1 < tape.plan.start_E1.size(); ++e) {
+    ddown_E.push_back(gradients.expert(e, Part::kExpertDown));
+    // Gate and up lie one after the other: as one matrix.
+    const Rows<float> gate = gradients.expert(e, Part::kExpertGate);
+    dgate_up_E.emplace_back(gate.data, 2 * gate.count, gate.width);
+  }
+  cpu::GroupedWeightGradient<T>(cpu, tape.plan, ddone, tape.routed.act, ddown_E);
+  cpu::GroupedWeightGradient<T>(cpu, tape.plan, split, tape.sent_SH, dgate_up_E);
 }
 
 // du += gradient of the routed experts' input; dweights of the router is overwritten.
 template <class T>
-void RunRoutedBackward(const BlockContext& context, const PackedBlock& block, const ExpertsTape<T>& tape, Rows<const T> dy, float* dweights_TK,
-                       const BlockGradients& gradients, Workspace& memory, Rows<float> du) {
+void RunRoutedBackward(const BlockContext& context,
+                       const PackedBlock& block,
+                       const ExpertsTape<T>& tape,
+                       Rows<const T> dy,
+                       float* dweights_TK,
+                       const BlockGradients& gradients,
+                       Workspace& memory,
+                       Rows<float> du) {
   const cpu::Cpu& cpu = context.cpu;
-  const auto down = MatricesOf<PackedMatrix>(block, [](const PackedNetwork& e) -> const PackedMatrix& { return e.down.transposed; });
-  const auto both = MatricesOf<PackedMatrix>(block, [](const PackedNetwork& e) -> const PackedMatrix& { return e.gate_up_transposed; });
   const std::size_t sent = tape.plan.from_S.size();
   const Rows<T> ddone = memory.TakeRows<T>(sent, dy.width);
   cpu::CombineBackward<T>(cpu, tape.plan, tape.done_SH, tape.weights_TK, dy, ddone, dweights_TK);
   const Rows<T> dact = memory.TakeRows<T>(sent, tape.routed.act.width);
-  cpu::GroupedGemm<T>(cpu, tape.plan, ddone, down, dact);
+  cpu::GroupedGemm<T>(cpu, tape.plan, ddone, block.experts.down_transposed_E, dact);
   const Rows<T> dboth = memory.TakeRows<T>(sent, tape.routed.both.width);
   cpu::SwiGluBackward<T>(cpu, tape.routed.both, dact, dboth);
   const Rows<T> split = memory.TakeRows<T>(sent, 2 * dact.width);
   cpu::SplitGateUp<T>(cpu, dboth, split);
   ExpertGradients<T>(cpu, tape, ddone, split, gradients);
   const Rows<T> dsent = memory.TakeRows<T>(sent, dy.width);
-  cpu::GroupedGemm<T>(cpu, tape.plan, dboth, both, dsent);
+  cpu::GroupedGemm<T>(cpu, tape.plan, dboth, block.experts.both_transposed_E, dsent);
   const Rows<T> sum = memory.TakeRows<T>(dy.count, dy.width);
   cpu::Combine<T>(cpu, tape.plan, dsent, nullptr, sum);
   cpu::AddRows<T>(cpu, sum, du);
 }
 
 template <class T>
-void RunSharedBackward(const BlockContext& context, const PackedBlock& block, Rows<const T> u, const ExpertsTape<T>& tape, Rows<const T> dy,
-                       const BlockGradients& gradients, Workspace& memory, Rows<float> du) {
+void RunSharedBackward(const BlockContext& context,
+                       const PackedBlock& block,
+                       Rows<const T> u,
+                       const ExpertsTape<T>& tape,
+                       Rows<const T> dy,
+                       const BlockGradients& gradients,
+                       Workspace& memory,
+                       Rows<float> du) {
   const cpu::Cpu& cpu = context.cpu;
   Rows<const T> dshared = dy;
   if (block.shared_switch.there()) {
@@ -125,50 +126,66 @@ void RunSharedBackward(const BlockContext& context, const PackedBlock& block, Ro
     dshared = scaled;
   }
   constexpr NetworkParts kParts = {Part::kSharedGate, Part::kSharedUp, Part::kSharedDown};
-  RunNetworkBackward<T>(context, block.network, kParts, u, tape.shared, dshared, gradients, memory, du);
+  RunNetworkBackward<T>(context, block.network, kParts, u, tape.shared, dshared, gradients, memory,
+                        du);
 }
 
 }  // namespace
 
 cpu::RouterRule RouterRuleOf(const PolicyConfig& c) {
   cpu::RouterRule rule;
-  rule.score = c.scoring == Scoring::kSoftmax ? cpu::RouterRule::Score::kSoftmax : cpu::RouterRule::Score::kSigmoid;
+  rule.score = c.scoring == Scoring::kSoftmax ? cpu::RouterRule::Score::kSoftmax
+                                              : cpu::RouterRule::Score::kSigmoid;
   rule.experts_per_token = static_cast<std::size_t>(c.num_experts_per_tok);
   rule.groups = static_cast<std::size_t>(c.n_group);
   rule.kept_groups = static_cast<std::size_t>(c.topk_group);
-  rule.group_score = c.group_score_experts == 1 ? cpu::RouterRule::GroupScore::kBest : cpu::RouterRule::GroupScore::kTwoBest;
+  rule.group_score = c.group_score_experts == 1 ? cpu::RouterRule::GroupScore::kBest
+                                                : cpu::RouterRule::GroupScore::kTwoBest;
   rule.normalise = c.norm_topk_prob;
   rule.scaling = static_cast<float>(c.routed_scaling_factor);
   return rule;
 }
 
 template <class T>
-void RunMixture(const BlockContext& context, const PackedBlock& block, Rows<const T> u, ExpertsTape<T>& tape, Workspace& memory, Rows<T> y) {
+void RunMixture(const BlockContext& context,
+                const PackedBlock& block,
+                Rows<const T> u,
+                ExpertsTape<T>& tape,
+                Workspace& memory,
+                Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
   const cpu::RouterRule rule = RouterRuleOf(context.config);
-  const std::size_t experts = block.experts.size();
+  const std::size_t experts = block.experts.networks.size();
   const std::size_t sent = u.count * rule.experts_per_token;
   const Rows<float> logits = memory.TakeRows<float>(u.count, experts);
   tape.experts_TK = memory.Take<std::int32_t>(sent);
   tape.weights_TK = memory.Take<float>(sent);
   tape.scores_TE = memory.Take<float>(u.count * experts);
   cpu::RouterLogits<T>(cpu, u, block.router.matrix, logits);
-  cpu::Route(cpu, logits, block.selection_bias.empty() ? nullptr : block.selection_bias.data(), rule, {tape.experts_TK, sent},
-             {tape.weights_TK, sent}, tape.scores_TE);
-  tape.plan = cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts);
+  cpu::Route(cpu, logits, block.selection_bias.empty() ? nullptr : block.selection_bias.data(),
+             rule, {tape.experts_TK, sent}, {tape.weights_TK, sent}, tape.scores_TE);
+  cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts, tape.plan);
   RunRouted<T>(context, block, u, tape, memory, y);
   if (block.network.there()) RunShared<T>(context, block, u, tape, memory, y);
   if (context.record) {
-    tape.balance_loss = BalanceLoss(cpu, Rows<const float>(tape.scores_TE, u.count, experts), context.layout.start_S1, rule.experts_per_token);
+    tape.balance_loss = BalanceLoss(cpu, Rows<const float>(tape.scores_TE, u.count, experts),
+                                    context.layout.start_S1, rule.experts_per_token);
   }
 }
 
 template <class T>
-void RunMixtureBackward(const BlockContext& context, const PackedBlock& block, Rows<const T> u, const ExpertsTape<T>& tape, Rows<const T> dy,
-                        float balance, const BlockGradients& gradients, Workspace& memory, Rows<float> du) {
+void RunMixtureBackward(const BlockContext& context,
+                        const PackedBlock& block,
+                        Rows<const T> u,
+                        const ExpertsTape<T>& tape,
+                        Rows<const T> dy,
+                        float balance,
+                        const BlockGradients& gradients,
+                        Workspace& memory,
+                        Rows<float> du) {
   const cpu::Cpu& cpu = context.cpu;
   const cpu::RouterRule rule = RouterRuleOf(context.config);
-  const std::size_t experts = block.experts.size();
+  const std::size_t experts = block.experts.networks.size();
   const std::size_t sent = u.count * rule.experts_per_token;
   float* dweights_TK = memory.Take<float>(sent);
   RunRoutedBackward<T>(context, block, tape, dy, dweights_TK, gradients, memory, du);
@@ -176,19 +193,23 @@ void RunMixtureBackward(const BlockContext& context, const PackedBlock& block, R
   const Rows<const float> scores(tape.scores_TE, u.count, experts);
   const Rows<float> dlogits = memory.TakeRows<float>(u.count, experts);
   cpu::RouteBackward(cpu, scores, rule, {tape.experts_TK, sent}, {dweights_TK, sent}, dlogits);
-  if (balance != 0) AddBalanceGradient(cpu, scores, context.layout.start_S1, rule, balance, dlogits);
+  if (balance != 0)
+    AddBalanceGradient(cpu, scores, context.layout.start_S1, rule, balance, dlogits);
   const Rows<float> wide_u = memory.TakeRows<float>(u.count, u.width);
   cpu::CopyRows(cpu, u, wide_u);
   cpu::WeightGradient(cpu, Read(dlogits), Read(wide_u), gradients.weight(Part::kRouter));
   cpu::GemmAdd(cpu, Read(dlogits), block.router.transposed, du);
 
-  if (block.network.there()) RunSharedBackward<T>(context, block, u, tape, dy, gradients, memory, du);
+  if (block.network.there())
+    RunSharedBackward<T>(context, block, u, tape, dy, gradients, memory, du);
 }
 
-#define AHA_FOR(T)                                                                                                              \
-  template void RunMixture<T>(const BlockContext&, const PackedBlock&, Rows<const T>, ExpertsTape<T>&, Workspace&, Rows<T>);    \
-  template void RunMixtureBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, const ExpertsTape<T>&,            \
-                                      Rows<const T>, float, const BlockGradients&, Workspace&, Rows<float>);
+#define AHA_FOR(T)                                                                            \
+  template void RunMixture<T>(const BlockContext&, const PackedBlock&, Rows<const T>,         \
+                              ExpertsTape<T>&, Workspace&, Rows<T>);                          \
+  template void RunMixtureBackward<T>(const BlockContext&, const PackedBlock&, Rows<const T>, \
+                                      const ExpertsTape<T>&, Rows<const T>, float,            \
+                                      const BlockGradients&, Workspace&, Rows<float>);
 AHA_FOR(cpu::Bf16)
 AHA_FOR(float)
 #undef AHA_FOR

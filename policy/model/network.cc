@@ -10,13 +10,19 @@ namespace aha::policy {
 using cpu::Read;
 
 template <class T>
-void RunNetwork(const BlockContext& context, const PackedNetwork& network, Rows<const T> x, NetworkTape<T>& tape, Workspace& memory, Rows<T> y) {
+void RunNetwork(const BlockContext& context,
+                const PackedNetwork& network,
+                Rows<const T> x,
+                NetworkTape<T>& tape,
+                Workspace& memory,
+                Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
   tape.act = memory.TakeRows<T>(x.count, network.gate_up.intermediate());
   if (context.record || !network.gate_up_bias.empty()) {
     const cpu::PackedMatrix& both = network.gate_up.both();
     tape.both = memory.TakeRows<T>(x.count, both.n());
-    cpu::Gemm(cpu, x, both, tape.both, network.gate_up_bias.empty() ? nullptr : network.gate_up_bias.data());
+    cpu::Gemm(cpu, x, both, tape.both,
+              network.gate_up_bias.empty() ? nullptr : network.gate_up_bias.data());
     cpu::SwiGlu<T>(cpu, tape.both, tape.act);
   } else {
     cpu::GateUpSwiGlu(cpu, x, network.gate_up, tape.act);
@@ -25,7 +31,11 @@ void RunNetwork(const BlockContext& context, const PackedNetwork& network, Rows<
 }
 
 template <class T>
-void GateUpGradient(const cpu::Cpu& cpu, Rows<const T> split, Rows<const T> x, Rows<float> dgate, Rows<float> dup) {
+void GateUpGradient(const cpu::Cpu& cpu,
+                    Rows<const T> split,
+                    Rows<const T> x,
+                    Rows<float> dgate,
+                    Rows<float> dup) {
   if (dup.data == dgate.data + dgate.count * dgate.width) {  // one after the other: as one matrix
     cpu::WeightGradient(cpu, split, x, Rows<float>(dgate.data, 2 * dgate.count, dgate.width));
     return;
@@ -35,8 +45,15 @@ void GateUpGradient(const cpu::Cpu& cpu, Rows<const T> split, Rows<const T> x, R
 }
 
 template <class T>
-void RunNetworkBackward(const BlockContext& context, const PackedNetwork& network, const NetworkParts& parts, Rows<const T> x, const NetworkTape<T>& tape,
-                        Rows<const T> dy, const BlockGradients& gradients, Workspace& memory, Rows<float> dx) {
+void RunNetworkBackward(const BlockContext& context,
+                        const PackedNetwork& network,
+                        const NetworkParts& parts,
+                        Rows<const T> x,
+                        const NetworkTape<T>& tape,
+                        Rows<const T> dy,
+                        const BlockGradients& gradients,
+                        Workspace& memory,
+                        Rows<float> dx) {
   const cpu::Cpu& cpu = context.cpu;
   const std::size_t wide = network.gate_up.intermediate();
   const Rows<T> dact = memory.TakeRows<T>(x.count, wide);
@@ -55,11 +72,14 @@ void RunNetworkBackward(const BlockContext& context, const PackedNetwork& networ
   cpu::GemmAdd(cpu, Read(dboth), network.gate_up_transposed, dx);
 }
 
-#define AHA_FOR(T)                                                                                                                      \
-  template void RunNetwork<T>(const BlockContext&, const PackedNetwork&, Rows<const T>, NetworkTape<T>&, Workspace&, Rows<T>);          \
-  template void GateUpGradient<T>(const cpu::Cpu&, Rows<const T>, Rows<const T>, Rows<float>, Rows<float>);                             \
-  template void RunNetworkBackward<T>(const BlockContext&, const PackedNetwork&, const NetworkParts&, Rows<const T>,                    \
-                                      const NetworkTape<T>&, Rows<const T>, const BlockGradients&, Workspace&, Rows<float>);
+#define AHA_FOR(T)                                                                            \
+  template void RunNetwork<T>(const BlockContext&, const PackedNetwork&, Rows<const T>,       \
+                              NetworkTape<T>&, Workspace&, Rows<T>);                          \
+  template void GateUpGradient<T>(const cpu::Cpu&, Rows<const T>, Rows<const T>, Rows<float>, \
+                                  Rows<float>);                                               \
+  template void RunNetworkBackward<T>(                                                        \
+      const BlockContext&, const PackedNetwork&, const NetworkParts&, Rows<const T>,          \
+      const NetworkTape<T>&, Rows<const T>, const BlockGradients&, Workspace&, Rows<float>);
 AHA_FOR(cpu::Bf16)
 AHA_FOR(float)
 #undef AHA_FOR

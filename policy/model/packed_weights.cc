@@ -31,7 +31,8 @@ void WriteLinear(PackedLinear& linear, std::size_t first, const Rows<const T>& r
 void WriteRounded(PackedLinear& linear, std::size_t first, const Rows<const float>& rows) {
   std::vector<float> rounded(rows.width);
   for (std::size_t i = 0; i < rows.count; ++i) {
-    for (std::size_t k = 0; k < rows.width; ++k) rounded[k] = cpu::ToFloat(cpu::ToBf16(rows[i][k]));
+    for (std::size_t k = 0; k < rows.width; ++k)
+      rounded[k] = cpu::ToFloat(cpu::ToBf16(rows[i][k]));
     WriteLinear(linear, first + i, Rows<const float>(rounded.data(), 1, rows.width));
   }
 }
@@ -41,21 +42,30 @@ void WriteHalf(PackedNetwork& network, Half half, std::size_t first, const Rows<
   network.gate_up.Pack(half, first, rows);
   if (network.gate_up_transposed.n() == 0) return;
   for (std::size_t i = 0; i < rows.count; ++i) {
-    network.gate_up_transposed.PackColumns(cpu::PackedGateUp::RowOf(half, first + i), RowOf(rows, i));
+    network.gate_up_transposed.PackColumns(cpu::PackedGateUp::RowOf(half, first + i),
+                                           RowOf(rows, i));
   }
 }
 
+// Of head `a`, row `row` of its part of kv_b.
 template <class T>
-void WriteLatentRow(PackedLatentHead& head, std::size_t row, const Rows<const T>& numbers) {
-  const std::size_t nope = head.key_up.k();
-  const bool training = head.key_down.n() > 0;
+void WriteLatentRow(PackedLatentHeads& heads,
+                    std::size_t a,
+                    std::size_t row,
+                    const Rows<const T>& numbers) {
+  const std::size_t nope = heads.key_up[a].k();
+  const bool training = !heads.key_down.empty();
   if (row < nope) {
-    head.key_up.PackColumns(row, numbers);
-    if (training) head.key_down.Pack(row, numbers);
+    heads.key_up[a].PackColumns(row, numbers);
+    if (training) heads.key_down[a].Pack(row, numbers);
   } else {
-    head.value.Pack(row - nope, numbers);
-    if (training) head.value_up.PackColumns(row - nope, numbers);
+    heads.value[a].Pack(row - nope, numbers);
+    if (training) heads.value_up[a].PackColumns(row - nope, numbers);
   }
+}
+
+std::size_t LatentRows(const PackedLatentHeads& heads) {
+  return heads.key_up.front().k() + heads.value.front().n();
 }
 
 std::size_t VectorPlaceOf(const WeightPlace& place, std::size_t i) {
@@ -70,9 +80,9 @@ void WriteTo(const WeightPlace& place, std::size_t first, const Rows<const T>& r
       (*place.vector)[VectorPlaceOf(place, i)] = round ? cpu::ToFloat(cpu::ToBf16(x)) : x;
     }
   } else if (place.heads != nullptr) {
-    const std::size_t each = place.heads->front().key_up.k() + place.heads->front().value.n();
+    const std::size_t each = LatentRows(*place.heads);
     for (std::size_t i = 0; i < rows.count; ++i) {
-      WriteLatentRow((*place.heads)[(first + i) / each], (first + i) % each, RowOf(rows, i));
+      WriteLatentRow(*place.heads, (first + i) / each, (first + i) % each, RowOf(rows, i));
     }
   } else if (place.network != nullptr) {
     WriteHalf(*place.network, place.half, first, rows);
@@ -91,32 +101,34 @@ void WriteTo(const WeightPlace& place, std::size_t first, const Rows<const T>& r
 
 // Rows [first, ...) of kv_b. A head's key rows are columns of key_up.
 template <class T>
-void ReadLatent(const std::vector<PackedLatentHead>& heads, std::size_t first, const Rows<T>& rows) {
-  const std::size_t nope = heads.front().key_up.k();
-  const std::size_t rank = heads.front().key_up.n();
-  const std::size_t each = nope + heads.front().value.n();
+void ReadLatent(const PackedLatentHeads& heads, std::size_t first, const Rows<T>& rows) {
+  const std::size_t nope = heads.key_up.front().k();
+  const std::size_t rank = heads.key_up.front().n();
+  const std::size_t each = LatentRows(heads);
   std::vector<float> keys;
-  std::size_t keys_of = heads.size();
+  std::size_t keys_of = heads.key_up.size();
   for (std::size_t i = 0; i < rows.count; ++i) {
     const std::size_t a = (first + i) / each;
     const std::size_t row = (first + i) % each;
     if (row >= nope) {
-      heads[a].value.Unpack(row - nope, RowOf(rows, i));
+      heads.value[a].Unpack(row - nope, RowOf(rows, i));
       continue;
     }
     if (keys_of != a) {
       keys.resize(rank * nope);
-      heads[a].key_up.Unpack(0, Rows<float>(keys.data(), rank, nope));
+      heads.key_up[a].Unpack(0, Rows<float>(keys.data(), rank, nope));
       keys_of = a;
     }
-    for (std::size_t r = 0; r < rank; ++r) rows[i][r] = cpu::FromFloat<T>(keys[r * nope + row]);
+    for (std::size_t r = 0; r < rank; ++r)
+      rows[i][r] = cpu::FromFloat<T>(keys[r * nope + row]);
   }
 }
 
 template <class T>
 void ReadFrom(const WeightPlace& place, std::size_t first, const Rows<T>& rows) {
   if (place.vector != nullptr) {
-    for (std::size_t i = 0; i < rows.width; ++i) rows[0][i] = cpu::FromFloat<T>((*place.vector)[VectorPlaceOf(place, i)]);
+    for (std::size_t i = 0; i < rows.width; ++i)
+      rows[0][i] = cpu::FromFloat<T>((*place.vector)[VectorPlaceOf(place, i)]);
   } else if (place.heads != nullptr) {
     ReadLatent(*place.heads, first, rows);
   } else if (place.network != nullptr) {
@@ -157,7 +169,8 @@ Weights Weights::Initial(const PolicyConfig& config, KeyedRandom random, Weights
     std::vector<float> row(tensor.columns);
     for (std::size_t r = 0; r < tensor.rows; ++r) {
       for (std::size_t i = 0; i < row.size(); ++i) {
-        row[i] = static_cast<float>(config.initializer_range * draws.Normal(r * tensor.columns + i));
+        row[i] =
+            static_cast<float>(config.initializer_range * draws.Normal(r * tensor.columns + i));
       }
       weights.Write(t, r, Rows<const float>(row.data(), 1, row.size()));
     }
@@ -187,14 +200,16 @@ void Weights::CopyFrom(const Weights& source) {
 }
 
 std::optional<std::size_t> Weights::IndexOf(std::string_view name) const {
-  const auto it = std::find_if(tensors_.begin(), tensors_.end(), [&](const Tensor& t) { return t.spec.name == name; });
+  const auto it = std::find_if(tensors_.begin(), tensors_.end(),
+                               [&](const Tensor& t) { return t.spec.name == name; });
   if (it == tensors_.end()) return std::nullopt;
   return static_cast<std::size_t>(it - tensors_.begin());
 }
 
 void Weights::Write(std::size_t tensor, std::size_t first, Rows<const float> rows) {
   const TensorSpec& spec = tensors_[tensor].spec;
-  WriteTo(WeightPlaces::Of(*this, spec), first, rows, kind() == NumberKind::kBf16 && spec.role != TensorRole::kSelectionBias);
+  WriteTo(WeightPlaces::Of(*this, spec), first, rows,
+          kind() == NumberKind::kBf16 && spec.role != TensorRole::kSelectionBias);
 }
 void Weights::Write(std::size_t tensor, std::size_t first, Rows<const Bf16> rows) {
   WriteTo(WeightPlaces::Of(*this, tensors_[tensor].spec), first, rows, /*round=*/false);

@@ -43,10 +43,16 @@ struct Tape::Record {
   }
 };
 
-Tape::Tape(bool recompute) : record_(std::make_unique<Record>()) { record_->recompute = recompute; }
+Tape::Tape(bool recompute) : record_(std::make_unique<Record>()) {
+  record_->recompute = recompute;
+}
 Tape::~Tape() = default;
-double Tape::balance_loss() const { return record_->balance_loss; }
-std::size_t Tape::bytes() const { return record_->memory.size(); }
+double Tape::balance_loss() const {
+  return record_->balance_loss;
+}
+std::size_t Tape::bytes() const {
+  return record_->memory.size();
+}
 
 namespace {
 
@@ -54,8 +60,19 @@ namespace {
 template <class T>
 class Run {
  public:
-  Run(const Weights& weights, const cpu::Cpu& cpu, RopeTable& rope, const BatchLayout& layout, Workspace& scratch, Tape::Record* record)
-      : c_(weights.config()), w_(weights), cpu_(cpu), layout_(layout), scratch_(scratch), record_(record), width_(static_cast<std::size_t>(c_.hidden_size)),
+  Run(const Weights& weights,
+      const cpu::Cpu& cpu,
+      RopeTable& rope,
+      const BatchLayout& layout,
+      Workspace& scratch,
+      Tape::Record* record)
+      : c_(weights.config()),
+        w_(weights),
+        cpu_(cpu),
+        layout_(layout),
+        scratch_(scratch),
+        record_(record),
+        width_(static_cast<std::size_t>(c_.hidden_size)),
         context_{c_, cpu, layout, rope, {}, nullptr, 0, record != nullptr} {
     rope.Reach(layout.reach);
   }
@@ -106,14 +123,18 @@ class Run {
   void Backward(Rows<const float> dhidden, Gradients& gradients, float balance) {
     Prepare(nullptr);
     const TypedRecord<T>& typed = record_->template typed<T>();
-    const Rows<T> dx = FinalNormBackward(dhidden, w_.final_norm(), gradients.weight(-1, Part::kFinalNorm).data);
+    const Rows<T> dx =
+        FinalNormBackward(dhidden, w_.final_norm(), gradients.weight(-1, Part::kFinalNorm).data);
     for (std::size_t l = typed.blocks.size(); l-- > 0;) {
-      BlockBackward(w_.blocks()[l], typed.blocks[l], dx, {gradients, static_cast<std::int64_t>(l)}, balance);
+      BlockBackward(w_.blocks()[l], typed.blocks[l], dx, {gradients, static_cast<std::int64_t>(l)},
+                    balance);
     }
     cpu::EmbedBackward<T>(cpu_, layout_.ids_T, dx, gradients.table(TableUse::kEmbedding));
   }
 
-  void BackwardMtp(Rows<const float> dhidden, Gradients& gradients, const MtpBackwardOptions& options) {
+  void BackwardMtp(Rows<const float> dhidden,
+                   Gradients& gradients,
+                   const MtpBackwardOptions& options) {
     Prepare(nullptr);
     const TypedRecord<T>& typed = record_->template typed<T>();
     const PackedMtp& mtp = *w_.mtp();
@@ -124,18 +145,22 @@ class Run {
     const Rows<T> djoined = scratch_.TakeRows<T>(layout_.tokens(), 2 * width_);
     cpu::Gemm(cpu_, Read(dx), mtp.projection.transposed, djoined);
     const Rows<T> dpart = scratch_.TakeRows<T>(layout_.tokens(), width_);
-    cpu::RmsNormBackward<T>(cpu_, typed.embedded, Columns(djoined, 0, width_), mtp.embedding_norm.data(), Eps(), dpart,
+    cpu::RmsNormBackward<T>(cpu_, typed.embedded, Columns(djoined, 0, width_),
+                            mtp.embedding_norm.data(), Eps(), dpart,
                             to.vector(Part::kMtpEmbeddingNorm));
-    if (options.embedding) cpu::EmbedBackward<T>(cpu_, layout_.ids_T, dpart, gradients.table(TableUse::kMtpEmbedding));
-    cpu::RmsNormBackward<T>(cpu_, typed.trunk, Columns(djoined, width_, width_), mtp.hidden_norm.data(), Eps(), dpart,
-                            to.vector(Part::kMtpHiddenNorm));
+    if (options.embedding)
+      cpu::EmbedBackward<T>(cpu_, layout_.ids_T, dpart, gradients.table(TableUse::kMtpEmbedding));
+    cpu::RmsNormBackward<T>(cpu_, typed.trunk, Columns(djoined, width_, width_),
+                            mtp.hidden_norm.data(), Eps(), dpart, to.vector(Part::kMtpHiddenNorm));
     if (options.dtrunk.data != nullptr) cpu::AddRows<T>(cpu_, dpart, options.dtrunk);
   }
 
  private:
   [[nodiscard]] float Eps() const { return static_cast<float>(c_.rms_norm_eps); }
 
-  [[nodiscard]] Hidden Shown(const Rows<T>& x) const { return {w_.kind(), x.data, x.count, x.width}; }
+  [[nodiscard]] Hidden Shown(const Rows<T>& x) const {
+    return {w_.kind(), x.data, x.count, x.width};
+  }
 
   // Rows that outlive the call.
   Rows<T> Kept(std::size_t width) {
@@ -169,7 +194,9 @@ class Run {
 
   // One block, with the bookkeeping of what it leaves.
   void Block(const PackedBlock& block, const Rows<T>& x, const Rows<T>& y, ExpertLoad* load) {
-    BlockTape<T> tape;
+    BlockTape<T> kept;
+    thread_local BlockTape<T> idle;  // for its memory: inference asks for no more once warm
+    BlockTape<T>& tape = record_ != nullptr ? kept : idle;
     const bool keep = record_ != nullptr && !record_->recompute;
     const Workspace::Mark mark = scratch_.mark();
     RunBlock(block, x, y, tape, keep ? record_->memory : scratch_);
@@ -177,7 +204,8 @@ class Run {
     if (load != nullptr && !block.dense) {
       std::vector<std::int64_t>& counts = load->emplace_back();
       const std::vector<std::size_t>& start = tape.experts.plan.start_E1;
-      for (std::size_t e = 0; e + 1 < start.size(); ++e) counts.push_back(static_cast<std::int64_t>(start[e + 1] - start[e]));
+      for (std::size_t e = 0; e + 1 < start.size(); ++e)
+        counts.push_back(static_cast<std::int64_t>(start[e + 1] - start[e]));
     }
     if (record_ == nullptr) return;
     record_->balance_loss += tape.experts.balance_loss;
@@ -188,7 +216,11 @@ class Run {
     record_->template typed<T>().blocks.push_back(std::move(tape));
   }
 
-  void RunBlock(const PackedBlock& block, const Rows<T>& x, const Rows<T>& y, BlockTape<T>& tape, Workspace& memory) const {
+  void RunBlock(const PackedBlock& block,
+                const Rows<T>& x,
+                const Rows<T>& y,
+                BlockTape<T>& tape,
+                Workspace& memory) const {
     const std::size_t tokens = layout_.tokens();
     tape.x = x;
     tape.normed = memory.TakeRows<T>(tokens, width_);
@@ -207,20 +239,28 @@ class Run {
     cpu::Add<T>(cpu_, tape.after, y, y);
   }
 
-  Rows<T> FinalNormBackward(Rows<const float> dhidden, const std::vector<float>& norm, float* dnorm) {
+  Rows<T> FinalNormBackward(Rows<const float> dhidden,
+                            const std::vector<float>& norm,
+                            float* dnorm) {
     const Rows<T> dx = scratch_.TakeRows<T>(layout_.tokens(), width_);
     const Rows<T> dy = scratch_.TakeRows<T>(layout_.tokens(), width_);
     cpu::CopyRows(cpu_, dhidden, dy);
-    cpu::RmsNormBackward<T>(cpu_, record_->template typed<T>().last, dy, norm.data(), Eps(), dx, dnorm);
+    cpu::RmsNormBackward<T>(cpu_, record_->template typed<T>().last, dy, norm.data(), Eps(), dx,
+                            dnorm);
     return dx;
   }
 
   // dx: gradient of the block's output, then of its input.
-  void BlockBackward(const PackedBlock& block, const BlockTape<T>& kept, const Rows<T>& dx, const BlockGradients& gradients, float balance) {
+  void BlockBackward(const PackedBlock& block,
+                     const BlockTape<T>& kept,
+                     const Rows<T>& dx,
+                     const BlockGradients& gradients,
+                     float balance) {
     const Workspace::Mark mark = scratch_.mark();
     const std::size_t tokens = layout_.tokens();
     BlockTape<T> again;
-    if (record_->recompute) RunBlock(block, kept.x, scratch_.TakeRows<T>(tokens, width_), again, scratch_);
+    if (record_->recompute)
+      RunBlock(block, kept.x, scratch_.TakeRows<T>(tokens, width_), again, scratch_);
     const BlockTape<T>& tape = record_->recompute ? again : kept;
     const Rows<T> d = scratch_.TakeRows<T>(tokens, width_);
     const Rows<T> part = scratch_.TakeRows<T>(tokens, width_);
@@ -228,16 +268,21 @@ class Run {
     std::fill_n(du.data, tokens * width_, 0.0F);
     if (block.dense) {
       constexpr NetworkParts kParts = {Part::kMlpGate, Part::kMlpUp, Part::kMlpDown};
-      RunNetworkBackward<T>(context_, block.network, kParts, tape.u, tape.network, dx, gradients, scratch_, du);
+      RunNetworkBackward<T>(context_, block.network, kParts, tape.u, tape.network, dx, gradients,
+                            scratch_, du);
     } else {
-      RunMixtureBackward<T>(context_, block, tape.u, tape.experts, dx, balance, gradients, scratch_, du);
+      RunMixtureBackward<T>(context_, block, tape.u, tape.experts, dx, balance, gradients, scratch_,
+                            du);
     }
     cpu::CopyRows(cpu_, Read(du), d);
-    cpu::RmsNormBackward<T>(cpu_, tape.after, d, block.post_attention_norm.data(), Eps(), part, gradients.vector(Part::kPostAttentionNorm));
+    cpu::RmsNormBackward<T>(cpu_, tape.after, d, block.post_attention_norm.data(), Eps(), part,
+                            gradients.vector(Part::kPostAttentionNorm));
     cpu::Add<T>(cpu_, dx, part, dx);
-    const auto attend = c_.attention == AttentionKind::kLatent ? AttendLatentBackward<T> : AttendGroupedBackward<T>;
+    const auto attend =
+        c_.attention == AttentionKind::kLatent ? AttendLatentBackward<T> : AttendGroupedBackward<T>;
     attend(context_, block, tape.normed, tape.attention, dx, gradients, scratch_, d);
-    cpu::RmsNormBackward<T>(cpu_, tape.x, d, block.input_norm.data(), Eps(), part, gradients.vector(Part::kInputNorm));
+    cpu::RmsNormBackward<T>(cpu_, tape.x, d, block.input_norm.data(), Eps(), part,
+                            gradients.vector(Part::kInputNorm));
     cpu::Add<T>(cpu_, dx, part, dx);
     scratch_.Release(mark);
   }
@@ -259,7 +304,10 @@ auto WithType(cpu::NumberKind kind, const F& f) {
 }
 
 // The layout of a new batch: the tape's, if there is one.
-BatchLayout& StartBatch(const TokenBatch& batch, const ForwardOptions& options, BatchLayout& own, Workspace& scratch) {
+BatchLayout& StartBatch(const TokenBatch& batch,
+                        const ForwardOptions& options,
+                        BatchLayout& own,
+                        Workspace& scratch) {
   scratch.Reset();
   BatchLayout& layout = options.tape != nullptr ? options.tape->record().layout : own;
   if (options.tape != nullptr) {
@@ -274,47 +322,66 @@ BatchLayout& StartBatch(const TokenBatch& batch, const ForwardOptions& options, 
   return layout;
 }
 
-Tape::Record* RecordOf(const ForwardOptions& options) { return options.tape == nullptr ? nullptr : &options.tape->record(); }
+Tape::Record* RecordOf(const ForwardOptions& options) {
+  return options.tape == nullptr ? nullptr : &options.tape->record();
+}
 
 }  // namespace
 
-Pass::Pass(const Weights& weights, const cpu::Cpu& cpu) : weights_(weights), cpu_(cpu), rope_(weights.config()) {}
+Pass::Pass(const Weights& weights, const cpu::Cpu& cpu)
+    : weights_(weights), cpu_(cpu), rope_(weights.config()) {}
 Pass::~Pass() = default;
 
 Hidden Pass::Forward(const TokenBatch& batch, const ForwardOptions& options) {
   const BatchLayout& layout = StartBatch(batch, options, layout_, workspace_);
   return WithType(weights_.kind(), [&]<class T>(T) {
-    return Run<T>(weights_, cpu_, rope_, layout, workspace_, RecordOf(options)).Forward(batch, options);
+    return Run<T>(weights_, cpu_, rope_, layout, workspace_, RecordOf(options))
+        .Forward(batch, options);
   });
 }
 
-Hidden Pass::ForwardMtp(const TokenBatch& batch, const Hidden& trunk, const ForwardOptions& options) {
+Hidden Pass::ForwardMtp(const TokenBatch& batch,
+                        const Hidden& trunk,
+                        const ForwardOptions& options) {
   const BatchLayout& layout = StartBatch(batch, options, mtp_layout_, mtp_workspace_);
   return WithType(weights_.kind(), [&]<class T>(T) {
-    return Run<T>(weights_, cpu_, rope_, layout, mtp_workspace_, RecordOf(options)).ForwardMtp(batch, trunk, options);
+    return Run<T>(weights_, cpu_, rope_, layout, mtp_workspace_, RecordOf(options))
+        .ForwardMtp(batch, trunk, options);
   });
 }
 
-void Pass::Backward(Tape& tape, cpu::Rows<const float> dhidden, Gradients& gradients, const BackwardOptions& options) {
+void Pass::Backward(Tape& tape,
+                    cpu::Rows<const float> dhidden,
+                    Gradients& gradients,
+                    const BackwardOptions& options) {
   workspace_.Reset();
   WithType(weights_.kind(), [&]<class T>(T) {
-    Run<T>(weights_, cpu_, rope_, tape.record().layout, workspace_, &tape.record()).Backward(dhidden, gradients, options.balance);
+    Run<T>(weights_, cpu_, rope_, tape.record().layout, workspace_, &tape.record())
+        .Backward(dhidden, gradients, options.balance);
   });
 }
 
-void Pass::BackwardMtp(Tape& tape, cpu::Rows<const float> dhidden, Gradients& gradients, const MtpBackwardOptions& options) {
+void Pass::BackwardMtp(Tape& tape,
+                       cpu::Rows<const float> dhidden,
+                       Gradients& gradients,
+                       const MtpBackwardOptions& options) {
   mtp_workspace_.Reset();
   WithType(weights_.kind(), [&]<class T>(T) {
-    Run<T>(weights_, cpu_, rope_, tape.record().layout, mtp_workspace_, &tape.record()).BackwardMtp(dhidden, gradients, options);
+    Run<T>(weights_, cpu_, rope_, tape.record().layout, mtp_workspace_, &tape.record())
+        .BackwardMtp(dhidden, gradients, options);
   });
 }
 
-Hidden GatherRows(const cpu::Cpu& cpu, const Hidden& hidden, std::span<const std::int32_t> row_N, Workspace& memory) {
+Hidden GatherRows(const cpu::Cpu& cpu,
+                  const Hidden& hidden,
+                  std::span<const std::int32_t> row_N,
+                  Workspace& memory) {
   return WithType(hidden.kind, [&]<class T>(T) {
     const Rows<const T> from = hidden.as<T>();
     const Rows<T> to = memory.TakeRows<T>(row_N.size(), hidden.width);
     cpu.pool().ParallelFor(row_N.size(), 64, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t n = begin; n < end; ++n) std::copy_n(from[static_cast<std::size_t>(row_N[n])], hidden.width, to[n]);
+      for (std::size_t n = begin; n < end; ++n)
+        std::copy_n(from[static_cast<std::size_t>(row_N[n])], hidden.width, to[n]);
     });
     return Hidden{hidden.kind, to.data, to.count, to.width};
   });

@@ -123,6 +123,9 @@ class Pass {
 };
 
 /// Rows of hidden states by number, in memory of `memory`.
-Hidden GatherRows(const cpu::Cpu& cpu, const Hidden& hidden, std::span<const std::int32_t> row_N, Workspace& memory);
+Hidden GatherRows(const cpu::Cpu& cpu,
+                  const Hidden& hidden,
+                  std::span<const std::int32_t> row_N,
+                  Workspace& memory);
 
 }  // namespace aha::policy

@@ -1,5 +1,6 @@
-// Rotary angles with the roundings of transformers' own code: frequencies, their product with a position, cosine
-// and sine are fp32 (at position 1000, exact angles would be off by 1e-4 from what models were trained with).
+// Rotary angles with the roundings of transformers' own code: frequencies, their product with a
+// position, cosine and sine are fp32 (at position 1000, exact angles would be off by 1e-4 from what
+// models were trained with).
 
 #include <algorithm>
 #include <cmath>
@@ -25,12 +26,15 @@ at::Tensor Periods(const PolicyConfig& config) {
 }
 
 // YaRN (arXiv:2309.00071): high frequencies stay, low ones are divided, a ramp over the index between.
-at::Tensor BlendYarn(const YarnScaling& yarn, const PolicyConfig& config, const at::Tensor& period_D) {
+at::Tensor BlendYarn(const YarnScaling& yarn,
+                     const PolicyConfig& config,
+                     const at::Tensor& period_D) {
   const auto width = static_cast<double>(config.rope_width());
   // Index at which a rotation turns n times over the original context.
   const auto turns_at = [&](double n) {
     const auto original = static_cast<double>(yarn.original_max_position_embeddings);
-    return width * std::log(original / (n * 2 * std::numbers::pi)) / (2 * std::log(config.rope_theta));
+    return width * std::log(original / (n * 2 * std::numbers::pi)) /
+           (2 * std::log(config.rope_theta));
   };
   double low = turns_at(yarn.beta_fast);
   double high = turns_at(yarn.beta_slow);
@@ -66,7 +70,9 @@ double Amplitude(const PolicyConfig& config) {
   if (yarn.attention_factor) return *yarn.attention_factor;
   if (yarn.factor <= 1) return 1;
   const auto gain = [&](double scale) { return 0.1 * scale * std::log(yarn.factor) + 1.0; };
-  return yarn.mscale != 0 && yarn.mscale_all_dim != 0 ? gain(yarn.mscale) / gain(yarn.mscale_all_dim) : gain(1);
+  return yarn.mscale != 0 && yarn.mscale_all_dim != 0
+             ? gain(yarn.mscale) / gain(yarn.mscale_all_dim)
+             : gain(1);
 }
 
 }  // namespace

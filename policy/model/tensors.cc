@@ -152,7 +152,9 @@ std::vector<TensorSpec> TensorsOf(const PolicyConfig& config) {
   return TensorList(config).Make();
 }
 
-std::string MtpPrefix(const PolicyConfig& config) { return fmt::format("model.layers.{}.", config.num_hidden_layers); }
+std::string MtpPrefix(const PolicyConfig& config) {
+  return fmt::format("model.layers.{}.", config.num_hidden_layers);
+}
 
 ParameterCount CountParameters(const PolicyConfig& config) {
   ParameterCount count;

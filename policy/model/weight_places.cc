@@ -7,9 +7,15 @@ using cpu::NumberKind;
 using cpu::PackedGateUp;
 using Half = PackedGateUp::Half;
 
-std::size_t Size(std::int64_t n) { return static_cast<std::size_t>(n); }
+std::size_t Size(std::int64_t n) {
+  return static_cast<std::size_t>(n);
+}
 
-PackedLinear MakeLinear(std::size_t n, std::size_t k, NumberKind kind, bool transposed, bool bias = false) {
+PackedLinear MakeLinear(std::size_t n,
+                        std::size_t k,
+                        NumberKind kind,
+                        bool transposed,
+                        bool bias = false) {
   PackedLinear linear;
   linear.matrix = cpu::PackedMatrix(n, k, kind);
   if (transposed) linear.transposed = cpu::PackedMatrix(k, n, kind);
@@ -17,7 +23,11 @@ PackedLinear MakeLinear(std::size_t n, std::size_t k, NumberKind kind, bool tran
   return linear;
 }
 
-PackedNetwork MakeNetwork(std::size_t width, std::size_t hidden, NumberKind kind, bool training, bool bias) {
+PackedNetwork MakeNetwork(std::size_t width,
+                          std::size_t hidden,
+                          NumberKind kind,
+                          bool training,
+                          bool bias) {
   PackedNetwork network;
   network.gate_up = PackedGateUp(width, hidden, kind);
   const std::size_t rows = network.gate_up.both().n();
@@ -27,22 +37,51 @@ PackedNetwork MakeNetwork(std::size_t width, std::size_t hidden, NumberKind kind
   return network;
 }
 
-std::vector<PackedLatentHead> MakeLatentHeads(const PolicyConfig& c, NumberKind kind, bool training) {
+std::vector<const cpu::PackedMatrix*> Pointers(const std::vector<cpu::PackedMatrix>& matrices) {
+  std::vector<const cpu::PackedMatrix*> pointers;
+  for (const cpu::PackedMatrix& matrix : matrices)
+    pointers.push_back(&matrix);
+  return pointers;
+}
+
+PackedLatentHeads MakeLatentHeads(const PolicyConfig& c, NumberKind kind, bool training) {
   const std::size_t nope = Size(c.qk_nope_head_dim);
   const std::size_t value = Size(c.v_head_dim);
   const std::size_t rank = Size(c.kv_lora_rank);
-  std::vector<PackedLatentHead> heads(Size(c.num_attention_heads));
-  for (PackedLatentHead& head : heads) {
-    head.key_up = cpu::PackedMatrix(rank, nope, kind);
-    head.value = cpu::PackedMatrix(value, rank, kind);
+  PackedLatentHeads heads;
+  for (std::int64_t a = 0; a < c.num_attention_heads; ++a) {
+    heads.key_up.emplace_back(rank, nope, kind);
+    heads.value.emplace_back(value, rank, kind);
     if (!training) continue;
-    head.key_down = cpu::PackedMatrix(nope, rank, kind);
-    head.value_up = cpu::PackedMatrix(rank, value, kind);
+    heads.key_down.emplace_back(nope, rank, kind);
+    heads.value_up.emplace_back(rank, value, kind);
   }
+  heads.key_up_A = Pointers(heads.key_up);
+  heads.key_down_A = Pointers(heads.key_down);
+  heads.value_A = Pointers(heads.value);
+  heads.value_up_A = Pointers(heads.value_up);
   return heads;
 }
 
-std::vector<float> Ones(std::int64_t n) { return std::vector<float>(Size(n), 1.0F); }
+PackedExperts MakeExperts(const PolicyConfig& c, NumberKind kind, bool training) {
+  PackedExperts experts;
+  for (std::int64_t e = 0; e < c.n_routed_experts; ++e) {
+    experts.networks.push_back(MakeNetwork(Size(c.moe_intermediate_size), Size(c.hidden_size), kind,
+                                           training, /*bias=*/false));
+  }
+  for (const PackedNetwork& network : experts.networks) {
+    experts.gate_up_E.push_back(&network.gate_up);
+    experts.both_E.push_back(&network.gate_up.both());
+    experts.both_transposed_E.push_back(&network.gate_up_transposed);
+    experts.down_E.push_back(&network.down.matrix);
+    experts.down_transposed_E.push_back(&network.down.transposed);
+  }
+  return experts;
+}
+
+std::vector<float> Ones(std::int64_t n) {
+  return std::vector<float>(Size(n), 1.0F);
+}
 
 // First row of a projection among those stacked in PackedBlock::in.
 std::size_t RowOfStacked(const PolicyConfig& c, Part part) {
@@ -95,19 +134,23 @@ PackedBlock WeightPlaces::MakeBlock(const Weights& weights, bool dense) {
   block.dense = dense;
   block.input_norm = block.post_attention_norm = Ones(c.hidden_size);
   if (c.attention == AttentionKind::kLatent) {
-    block.in = MakeLinear(RowOfStacked(c, Part::kKvA) + Size(c.kv_width()), hidden, kind, training, c.input_bias);
+    block.in = MakeLinear(RowOfStacked(c, Part::kKvA) + Size(c.kv_width()), hidden, kind, training,
+                          c.input_bias);
     if (c.q_lora_rank > 0) {
       block.q_norm = Ones(c.q_lora_rank);
-      block.q_b = MakeLinear(Size(c.num_attention_heads * c.qk_head_dim()), Size(c.q_lora_rank), kind, training);
+      block.q_b = MakeLinear(Size(c.num_attention_heads * c.qk_head_dim()), Size(c.q_lora_rank),
+                             kind, training);
     }
     block.k_norm = Ones(c.kv_lora_rank);
-    block.latent_heads = MakeLatentHeads(c, kind, training);
-    block.out = MakeLinear(hidden, Size(c.num_attention_heads * c.v_head_dim), kind, training, c.output_bias);
+    block.latent = MakeLatentHeads(c, kind, training);
+    block.out = MakeLinear(hidden, Size(c.num_attention_heads * c.v_head_dim), kind, training,
+                           c.output_bias);
   } else {
     const std::int64_t rows = (c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim;
     block.in = MakeLinear(Size(rows), hidden, kind, training, c.input_bias);
     if (c.qk_norm) block.q_norm = block.k_norm = Ones(c.head_dim);
-    block.out = MakeLinear(hidden, Size(c.num_attention_heads * c.head_dim), kind, training, c.output_bias);
+    block.out =
+        MakeLinear(hidden, Size(c.num_attention_heads * c.head_dim), kind, training, c.output_bias);
   }
   if (dense) {
     block.network = MakeNetwork(Size(c.intermediate_size), hidden, kind, training, c.mlp_bias);
@@ -115,9 +158,7 @@ PackedBlock WeightPlaces::MakeBlock(const Weights& weights, bool dense) {
   }
   block.router = MakeLinear(Size(c.n_routed_experts), hidden, NumberKind::kFp32, training);
   if (c.selection_bias) block.selection_bias.assign(Size(c.n_routed_experts), 0.0F);
-  for (std::int64_t e = 0; e < c.n_routed_experts; ++e) {
-    block.experts.push_back(MakeNetwork(Size(c.moe_intermediate_size), hidden, kind, training, false));
-  }
+  block.experts = MakeExperts(c, kind, training);
   if (c.shared_width() == 0) return block;
   block.network = MakeNetwork(Size(c.shared_width()), hidden, kind, training, c.mlp_bias);
   if (c.shared_expert_gate) block.shared_switch = MakeLinear(1, hidden, kind, training);
@@ -133,7 +174,8 @@ void WeightPlaces::Make(Weights& weights) {
   weights.embedding_ = MakeLinear(vocab, hidden, kind, training && c.tie_word_embeddings);
   if (!c.tie_word_embeddings) weights.head_ = MakeLinear(vocab, hidden, kind, training);
   weights.final_norm_ = Ones(c.hidden_size);
-  for (std::int64_t l = 0; l < c.num_hidden_layers; ++l) weights.blocks_.push_back(MakeBlock(weights, c.dense_layer(l)));
+  for (std::int64_t l = 0; l < c.num_hidden_layers; ++l)
+    weights.blocks_.push_back(MakeBlock(weights, c.dense_layer(l)));
   if (c.num_nextn_predict_layers == 0) return;
   PackedMtp& mtp = weights.mtp_.emplace();
   mtp.embedding_norm = mtp.hidden_norm = mtp.final_norm = Ones(c.hidden_size);
@@ -141,9 +183,12 @@ void WeightPlaces::Make(Weights& weights) {
   mtp.block = MakeBlock(weights, /*dense=*/false);
 }
 
-WeightPlace WeightPlaces::InBlock(const PolicyConfig& config, PackedBlock& block, const TensorSpec& spec) {
+WeightPlace WeightPlaces::InBlock(const PolicyConfig& config,
+                                  PackedBlock& block,
+                                  const TensorSpec& spec) {
   const bool bias = spec.role == TensorRole::kBias;
-  PackedNetwork& network = spec.expert < 0 ? block.network : block.experts[Size(spec.expert)];
+  PackedNetwork& network =
+      spec.expert < 0 ? block.network : block.experts.networks[Size(spec.expert)];
   WeightPlace place;
   switch (spec.part) {
     case Part::kInputNorm:
@@ -165,7 +210,7 @@ WeightPlace WeightPlaces::InBlock(const PolicyConfig& config, PackedBlock& block
     case Part::kQB:
       return LinearPlace(block.q_b, bias);
     case Part::kKvB:
-      place.heads = &block.latent_heads;
+      place.heads = &block.latent;
       return place;
     case Part::kO:
       return LinearPlace(block.out, bias);
@@ -212,7 +257,8 @@ WeightPlace WeightPlaces::Of(Weights& weights, const TensorSpec& spec) {
       break;
   }
   const bool in_mtp = spec.layer == weights.config().num_hidden_layers;
-  return InBlock(weights.config(), in_mtp ? weights.mtp_->block : weights.blocks_[Size(spec.layer)], spec);
+  return InBlock(weights.config(), in_mtp ? weights.mtp_->block : weights.blocks_[Size(spec.layer)],
+                 spec);
 }
 
 }  // namespace aha::policy

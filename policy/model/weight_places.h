@@ -5,13 +5,13 @@
 
 namespace aha::policy {
 
-/// One of: rows of a matrix from `row` on; a half of a gate-and-up pair; kv_b cut by heads; numbers of a vector from `row` on;
-/// the bias of a half.
+/// One of: rows of a matrix from `row` on; a half of a gate-and-up pair; kv_b cut by heads; numbers
+/// of a vector from `row` on; the bias of a half.
 struct WeightPlace {
   PackedLinear* linear = nullptr;
   PackedNetwork* network = nullptr;
   cpu::PackedGateUp::Half half = cpu::PackedGateUp::Half::kGate;
-  std::vector<PackedLatentHead>* heads = nullptr;
+  PackedLatentHeads* heads = nullptr;
   std::vector<float>* vector = nullptr;
   std::size_t row = 0;
 };
@@ -24,7 +24,9 @@ class WeightPlaces {
 
  private:
   static PackedBlock MakeBlock(const Weights& weights, bool dense);
-  static WeightPlace InBlock(const PolicyConfig& config, PackedBlock& block, const TensorSpec& spec);
+  static WeightPlace InBlock(const PolicyConfig& config,
+                             PackedBlock& block,
+                             const TensorSpec& spec);
 };
 
 }  // namespace aha::policy

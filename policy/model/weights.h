@@ -43,12 +43,21 @@ struct PackedNetwork {
   [[nodiscard]] bool there() const { return gate_up.intermediate() > 0; }
 };
 
-/// kv_b of one head, cut for absorption.
-struct PackedLatentHead {
-  cpu::PackedMatrix key_up;    ///< [R, nope]: a query becomes a query over latents
-  cpu::PackedMatrix key_down;  ///< [nope, R], in training
-  cpu::PackedMatrix value;     ///< [V, R]: mixed latents become the head's output
-  cpu::PackedMatrix value_up;  ///< [R, V], in training
+/// kv_b cut by heads, for absorption: a matrix a head each. `..._A` are the same, as products by
+/// head take them.
+struct PackedLatentHeads {
+  std::vector<cpu::PackedMatrix> key_up;    ///< [R, nope]: a query becomes a query over latents
+  std::vector<cpu::PackedMatrix> key_down;  ///< [nope, R], in training
+  std::vector<cpu::PackedMatrix> value;     ///< [V, R]: mixed latents become the head's output
+  std::vector<cpu::PackedMatrix> value_up;  ///< [R, V], in training
+  std::vector<const cpu::PackedMatrix*> key_up_A, key_down_A, value_A, value_up_A;
+};
+
+/// Routed experts, and their matrices as grouped products take them.
+struct PackedExperts {
+  std::vector<PackedNetwork> networks;
+  std::vector<const cpu::PackedGateUp*> gate_up_E;
+  std::vector<const cpu::PackedMatrix*> both_E, both_transposed_E, down_E, down_transposed_E;
 };
 
 struct PackedBlock {
@@ -58,14 +67,14 @@ struct PackedBlock {
   std::vector<float> q_norm,
       k_norm;  ///< of the latents q_a and kv_a, or of each query and key head
   PackedLinear q_b;
-  std::vector<PackedLatentHead> latent_heads;  ///< [A]
+  PackedLatentHeads latent;
   PackedLinear out;
   bool dense = false;
   PackedNetwork network;              ///< of a dense layer, or shared by all tokens of an MoE layer
   PackedLinear shared_switch;         ///< [1, H]: its sigmoid scales the shared network
   PackedLinear router;                ///< [E, H], fp32 always
   std::vector<float> selection_bias;  ///< [E] fp32, moved by the balance rule, no gradient
-  std::vector<PackedNetwork> experts;
+  PackedExperts experts;
 };
 
 /// The multi-token-prediction module (V3, section 2.2); embedding and head are the trunk's.

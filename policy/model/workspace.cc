@@ -29,7 +29,8 @@ void Workspace::Reset() {
 
 std::size_t Workspace::size() const {
   std::size_t bytes = 0;
-  for (const cpu::Buffer& block : blocks_) bytes += block.size();
+  for (const cpu::Buffer& block : blocks_)
+    bytes += block.size();
   return bytes;
 }
 

@@ -1,6 +1,7 @@
 #include "policy/tokenizer/added_tokens.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <unicode/uchar.h>
 
@@ -76,6 +77,20 @@ AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens)
     }
     trie_[static_cast<std::size_t>(node)].token = static_cast<std::int32_t>(i);
   }
+  for (const auto& [byte, child] : trie_[0].children)
+    starts_[static_cast<std::uint8_t>(byte)] = true;
+  if (trie_[0].children.size() == 1) only_start_ = trie_[0].children.front().first;
+}
+
+std::size_t AddedTokenFinder::NextStart(std::string_view text, std::size_t at) const {
+  if (only_start_) {  // nearly always "<"
+    const auto* found =
+        static_cast<const char*>(std::memchr(text.data() + at, *only_start_, text.size() - at));
+    return found == nullptr ? text.size() : static_cast<std::size_t>(found - text.data());
+  }
+  while (at < text.size() && !starts_[static_cast<std::uint8_t>(text[at])])
+    ++at;
+  return at;
 }
 
 std::int32_t AddedTokenFinder::Child(std::int32_t node, char byte) const {
@@ -100,9 +115,10 @@ std::int32_t AddedTokenFinder::LongestAt(std::string_view text) const {
 void AddedTokenFinder::Split(std::string_view text, std::vector<Segment>* segments) const {
   std::size_t done = 0;  // everything before is in a segment
   for (std::size_t at = 0; at < text.size();) {
-    const std::int32_t index = trie_[0].children.empty() ? -1 : LongestAt(text.substr(at));
+    at = NextStart(text, at);
+    if (at == text.size()) break;
+    const std::int32_t index = LongestAt(text.substr(at));
     if (index < 0) {
-      if (trie_[0].children.empty()) break;
       ++at;
       continue;
     }

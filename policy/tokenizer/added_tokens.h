@@ -1,7 +1,9 @@
 #pragma once
 /// Added tokens: pieces of text that are one token whatever the model says (special tokens, tags).
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,11 +43,15 @@ class AddedTokenFinder {
     std::int32_t token = -1;  // index into tokens_ that ends here
     std::vector<std::pair<char, std::int32_t>> children;
   };
+  // Where the next byte stands that a token can start with, or the end.
+  [[nodiscard]] std::size_t NextStart(std::string_view text, std::size_t at) const;
   [[nodiscard]] std::int32_t Child(std::int32_t node, char byte) const;
   [[nodiscard]] std::int32_t LongestAt(std::string_view text) const;
 
   std::vector<AddedToken> tokens_;
   std::vector<Node> trie_;
+  std::array<bool, 256> starts_{};  // first bytes of tokens
+  std::optional<char> only_start_;  // the first byte, when all have the same
 };
 
 }  // namespace aha::policy

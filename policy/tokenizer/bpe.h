@@ -12,6 +12,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/result.h"
+#include "policy/tokenizer/model_reader.h"
+#include "policy/tokenizer/token_table.h"
+#include "policy/tokenizer/word_cache.h"
 
 namespace aha::policy {
 
@@ -28,10 +31,7 @@ using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>
 /// The `model` of a tokenizer.json. Immutable and thread-safe; scratch space is the caller's.
 class BpeModel {
  public:
-  /// Ids of 2^22 and above are refused: they would make a small file ask for gigabytes.
-  static constexpr std::int64_t kMaxId = (std::int64_t{1} << 22U) - 1;
-
-  /// Working memory of Encode, reused between calls by one thread.
+  /// Working memory of Encode, reused between calls by one thread, for one model.
   struct Scratch {
     struct Symbol {
       std::int32_t id, previous, next;
@@ -40,43 +40,59 @@ class BpeModel {
     struct Candidate {
       std::int32_t rank, position, merged;
     };
+    WordCache cache;
     std::vector<Symbol> symbols;
     std::vector<Candidate> heap;
+    std::string spelling;
   };
 
+  /// `json` is the model's members; vocab and merges are read from `parts` instead.
   /// kInvalidArgument names an option that is not supported, kCorrupt a malformed field.
-  static Result<BpeModel> FromJson(const nlohmann::json& json, std::string_view where);
+  static Result<BpeModel> FromJson(const nlohmann::json& json,
+                                   const ModelParts& parts,
+                                   std::string_view where);
 
-  /// Appends the ids of `piece`, raw bytes. A byte that the vocabulary lacks becomes the unknown
-  /// token, or nothing when there is none, as in `tokenizers`.
+  /// Appends the ids of `piece`, a piece of valid UTF-8. A byte that the vocabulary lacks becomes
+  /// the unknown token, or nothing when there is none, as in `tokenizers`.
   void Encode(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const;
 
   /// Token to id, as spelt in the file.
-  [[nodiscard]] const StringMap<std::int32_t>& vocab() const { return vocab_; }
+  [[nodiscard]] const TokenTable& vocab() const { return vocab_; }
 
  private:
-  // A slot of the open-addressing table from a pair of ids to its merge; empty when rank < 0.
   struct Merge {
-    std::uint64_t pair = 0;
-    std::int32_t rank = -1;
+    std::int32_t rank = kNoMerge;
     std::int32_t merged = -1;
   };
+  // A slot of the open-addressing table from a pair of ids to its merge; free when rank is
+  // kNoMerge.
+  struct Slot {
+    std::uint64_t pair = 0;
+    Merge merge;
+  };
+  static constexpr std::int32_t kNoMerge = INT32_MAX;
 
   Status ReadOptions(const nlohmann::json& json, std::string_view where);
-  Status ReadVocab(const nlohmann::json& json, std::string_view where);
-  Status ReadMerges(const nlohmann::json& json, std::string_view where);
-  Status AddMerge(const std::string& left,
-                  const std::string& right,
-                  std::int32_t rank,
-                  const std::string& where);
-  [[nodiscard]] const Merge* Find(std::int32_t left, std::int32_t right) const;
+  struct Ranked {
+    std::uint64_t pair;
+    std::int32_t merged;
+  };
+  Status ReadMerges(std::string_view json, std::string_view where);
+  Status Resolve(MergeReader& reader, std::string_view where, std::vector<Ranked>* ranked) const;
+  void IndexMerges(const std::vector<Ranked>& ranked);
+  void FindBytes();
+  [[nodiscard]] Merge Find(std::int32_t left, std::int32_t right) const;
+  void EncodeAnew(std::string_view piece, Scratch* scratch, std::vector<std::int32_t>* ids) const;
+  void MergeShort(std::string_view piece, std::vector<std::int32_t>* ids) const;
   void Spell(std::string_view piece, Scratch* scratch) const;
   void MergeAll(Scratch* scratch) const;
 
-  StringMap<std::int32_t> vocab_;
-  StringMap<std::int32_t> words_;  // by raw bytes; filled for ignore_merges alone
+  TokenTable vocab_;
   std::vector<std::int32_t> byte_id_;
-  std::vector<Merge> merges_;
+  std::vector<Slot> merges_;
+  std::vector<std::uint64_t> may_merge_;  // a bit for each pair's hash: most pairs are no merge
+  std::vector<Merge> byte_merges_;        // by two bytes
+  bool every_byte_ = false;               // the vocabulary has all bytes that UTF-8 uses
   std::int32_t unknown_ = -1;
   bool fuse_unknown_ = false;
   bool ignore_merges_ = false;

@@ -1,7 +1,7 @@
 #include "policy/tokenizer/post_processor.h"
 
 #include "policy/checkpoint/strict_json.h"
-#include "policy/tokenizer/bpe.h"
+#include "policy/tokenizer/token_table.h"
 
 namespace aha::policy {
 namespace {
@@ -19,7 +19,7 @@ Result<std::vector<std::int32_t>> TemplateIds(const nlohmann::json& json,
   std::vector<std::int32_t> out;
   for (const auto& value : ids) {
     AHA_ASSIGN(const auto id, JsonValue<std::int64_t>(value, where));
-    if (id < 0 || id > BpeModel::kMaxId)
+    if (id < 0 || id > TokenTable::kMaxId)
       return Fail(Code::kCorrupt, "{}: id {} is out of range", where, id);
     out.push_back(static_cast<std::int32_t>(id));
   }

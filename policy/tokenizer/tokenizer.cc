@@ -1,12 +1,15 @@
 #include "policy/tokenizer/tokenizer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
+#include <mutex>
 #include <unordered_set>
 
 #include "base/whole_file.h"
 #include "policy/checkpoint/strict_json.h"
 #include "policy/tokenizer/bpe.h"
+#include "policy/tokenizer/model_reader.h"
 #include "policy/tokenizer/normalizer.h"
 #include "policy/tokenizer/post_processor.h"
 #include "policy/tokenizer/pre_tokenizer.h"
@@ -14,13 +17,35 @@
 
 namespace aha::policy {
 
-struct Tokenizer::Rep {
-  struct Entry {
-    std::string token;  // as spelt in the file; empty where no token has this id
-    std::string bytes;  // what it decodes to
-    bool special = false;
-  };
+namespace {
 
+constexpr std::size_t kMostFileBytes = std::size_t{1} << 30U;
+
+// Working memory that warms up with use: a call takes one and gives it back, so there are no more
+// of them than calls at one time.
+class ScratchPool {
+ public:
+  using Handle = std::unique_ptr<BpeModel::Scratch>;
+  Handle Take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return std::make_unique<BpeModel::Scratch>();
+    Handle scratch = std::move(free_.back());
+    free_.pop_back();
+    return scratch;
+  }
+  void Give(Handle scratch) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(scratch));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Handle> free_;  // guarded by mutex_
+};
+
+}  // namespace
+
+struct Tokenizer::Rep {
   std::string text;
   TextNormalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -29,16 +54,32 @@ struct Tokenizer::Rep {
   std::vector<AddedToken> added;           // by id
   StringMap<std::int32_t> added_ids;       // by content
   AddedTokenFinder before{{}}, after{{}};  // looked for before and after normalisation
-  std::vector<Entry> entries;              // by id
+  // What each id decodes to: the bytes between two neighbours of `bytes_begin`.
+  std::string bytes;
+  std::vector<std::uint32_t> bytes_begin;
+  std::vector<std::uint8_t> special;  // by id
+  mutable ScratchPool scratches;
 
   Status ReadAdded(const nlohmann::json& json);
-  Status FillEntries();
+  Status FillBytes();
+  Status EncodeText(std::string_view text,
+                    BpeModel::Scratch* scratch,
+                    std::vector<std::int32_t>* ids) const;
   Status EncodePlain(std::string_view text,
                      BpeModel::Scratch* scratch,
                      std::vector<std::int32_t>* ids) const;
-  [[nodiscard]] const Entry* Find(std::int32_t id) const {
+  [[nodiscard]] const AddedToken* FindAdded(std::int32_t id) const {
+    const auto found =
+        std::lower_bound(added.begin(), added.end(), id,
+                         [](const AddedToken& token, std::int32_t i) { return token.id < i; });
+    return found != added.end() && found->id == id ? &*found : nullptr;
+  }
+  [[nodiscard]] bool Knows(std::int32_t id) const {
+    return id >= 0 && static_cast<std::size_t>(id) < special.size();
+  }
+  [[nodiscard]] std::string_view BytesOf(std::int32_t id) const {
     const auto at = static_cast<std::size_t>(id);
-    return id >= 0 && at < entries.size() ? &entries[at] : nullptr;
+    return {bytes.data() + bytes_begin[at], bytes_begin[at + 1] - bytes_begin[at]};
   }
 };
 
@@ -47,8 +88,8 @@ namespace {
 Result<AddedToken> ReadAddedToken(const nlohmann::json& json, const std::string& where) {
   AddedToken token;
   AHA_ASSIGN(const auto id, JsonField<std::int64_t>(json, where, "id"));
-  if (id < 0 || id > BpeModel::kMaxId) {
-    return Fail(Code::kCorrupt, "{}.id: {} is not between 0 and {}", where, id, BpeModel::kMaxId);
+  if (id < 0 || id > TokenTable::kMaxId) {
+    return Fail(Code::kCorrupt, "{}.id: {} is not between 0 and {}", where, id, TokenTable::kMaxId);
   }
   token.id = static_cast<std::int32_t>(id);
   AHA_ASSIGN(token.content, JsonField<std::string>(json, where, "content"));
@@ -103,8 +144,8 @@ Status Tokenizer::Rep::ReadAdded(const nlohmann::json& json) {
     const std::string where = fmt::format("added_tokens[{}]", i);
     AHA_ASSIGN(AddedToken token, ReadAddedToken(json[i], where));
     if (token.content.empty()) continue;
-    const auto known = model.vocab().find(token.content);
-    const std::int32_t id = known != model.vocab().end() ? known->second : next_id++;
+    const std::int32_t known = model.vocab().Find(token.content);
+    const std::int32_t id = known >= 0 ? known : next_id++;
     if (id != token.id) {
       return Fail(Code::kCorrupt,
                   "{}.id: \"{}\" has id {}, and Hugging Face tokenizers would give it {}", where,
@@ -116,6 +157,7 @@ Status Tokenizer::Rep::ReadAdded(const nlohmann::json& json) {
     added.push_back(token);
     if (token.normalized) {
       AHA_ASSIGN(token.content, normalizer.Apply(token.content));
+      if (token.content.empty()) continue;
     }
     if (!patterns.insert((token.normalized ? "n" : "r") + token.content).second) {
       return Fail(Code::kCorrupt, "{}.content: \"{}\" is the same as another after normalisation",
@@ -129,33 +171,37 @@ Status Tokenizer::Rep::ReadAdded(const nlohmann::json& json) {
   return {};
 }
 
-Status Tokenizer::Rep::FillEntries() {
-  std::int32_t highest = -1;
-  for (const auto& [token, id] : model.vocab())
-    highest = std::max(highest, id);
-  for (const AddedToken& token : added)
-    highest = std::max(highest, token.id);
-  if (highest < 0) return Fail(Code::kCorrupt, "model.vocab: is empty");
-  entries.resize(static_cast<std::size_t>(highest) + 1);
-  const auto fill = [&](std::int32_t id, const std::string& token, const std::string& spelt,
-                        bool special) {
-    auto bytes = FromByteLevel(spelt);
-    entries[static_cast<std::size_t>(id)] = {token, bytes ? std::move(*bytes) : spelt, special};
-  };
-  for (const auto& [token, id] : model.vocab())
-    fill(id, token, token, false);
+Status Tokenizer::Rep::FillBytes() {
+  const TokenTable& vocab = model.vocab();
+  const auto end =
+      static_cast<std::size_t>(std::max(vocab.end_id(), added.empty() ? 0 : added.back().id + 1));
+  if (end == 0) return Fail(Code::kCorrupt, "model.vocab: is empty");
   for (const AddedToken& token : added) {
-    std::string spelt = token.content;
-    if (token.normalized) {
-      AHA_ASSIGN(spelt, normalizer.Apply(token.content));
-    }
-    if (token.id >= 0 && !entries[static_cast<std::size_t>(token.id)].token.empty() &&
-        entries[static_cast<std::size_t>(token.id)].token != token.content) {
+    const auto other = vocab.TokenOf(token.id);
+    if (other && *other != token.content) {
       return Fail(Code::kCorrupt, "added_tokens: \"{}\" and \"{}\" both have id {}", token.content,
-                  entries[static_cast<std::size_t>(token.id)].token, token.id);
+                  *other, token.id);
     }
-    fill(token.id, token.content, spelt, token.special);
   }
+  special.assign(end, 0);
+  bytes_begin.reserve(end + 1);
+  auto next_added = added.begin();
+  for (std::size_t at = 0; at < end; ++at) {
+    const auto id = static_cast<std::int32_t>(at);
+    bytes_begin.push_back(static_cast<std::uint32_t>(bytes.size()));
+    if (next_added != added.end() && next_added->id == id) {
+      std::string spelt = next_added->content;
+      if (next_added->normalized) {
+        AHA_ASSIGN(spelt, normalizer.Apply(spelt));
+      }
+      if (!AppendFromByteLevel(spelt, bytes)) bytes += spelt;
+      special[at] = next_added->special ? 1 : 0;
+      ++next_added;
+    } else if (const auto token = vocab.TokenOf(id)) {
+      if (!AppendFromByteLevel(*token, bytes)) bytes += *token;
+    }
+  }
+  bytes_begin.push_back(static_cast<std::uint32_t>(bytes.size()));
   return {};
 }
 
@@ -165,8 +211,15 @@ Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& tokenizer_json) {
 }
 
 Result<Tokenizer> Tokenizer::FromText(std::string text, std::string_view name) {
-  AHA_ASSIGN(const nlohmann::json json, ParseStrictJson(text, name));
   const auto read = [&]() -> Result<Tokenizer> {
+    if (text.size() > kMostFileBytes) {
+      return Fail(Code::kInvalidArgument, "has {} bytes; more than {} are not read", text.size(),
+                  kMostFileBytes);
+    }
+    if (const auto bad = FirstInvalidUtf8(text))
+      return Fail(Code::kCorrupt, "is not UTF-8 at byte {}", *bad);
+    AHA_ASSIGN(const ModelParts parts, CutModelParts(text));
+    AHA_ASSIGN(const nlohmann::json json, ParseStrictJson(parts.rest, ""));
     if (!json.is_object()) return Fail(Code::kCorrupt, "must be a JSON object");
     for (const char* key : {"truncation", "padding"}) {
       if (!JsonMember(json, key).is_null()) {
@@ -174,7 +227,7 @@ Result<Tokenizer> Tokenizer::FromText(std::string text, std::string_view name) {
       }
     }
     auto rep = std::make_shared<Rep>();
-    AHA_ASSIGN(rep->model, BpeModel::FromJson(JsonMember(json, "model"), "model"));
+    AHA_ASSIGN(rep->model, BpeModel::FromJson(JsonMember(json, "model"), parts, "model"));
     AHA_ASSIGN(rep->normalizer,
                TextNormalizer::FromJson(JsonMember(json, "normalizer"), "normalizer"));
     AHA_ASSIGN(rep->pre_tokenizer,
@@ -183,7 +236,7 @@ Result<Tokenizer> Tokenizer::FromText(std::string text, std::string_view name) {
                PostProcessor::FromJson(JsonMember(json, "post_processor"), "post_processor"));
     AHA_TRY(CheckDecoder(JsonMember(json, "decoder"), "decoder"));
     AHA_TRY(rep->ReadAdded(JsonMember(json, "added_tokens")));
-    AHA_TRY(rep->FillEntries());
+    AHA_TRY(rep->FillBytes());
     rep->text = std::move(text);
     return Tokenizer(std::move(rep));
   };
@@ -196,23 +249,34 @@ Status Tokenizer::Rep::EncodePlain(std::string_view plain,
                                    BpeModel::Scratch* scratch,
                                    std::vector<std::int32_t>* ids) const {
   std::string normal;
-  if (!normalizer.changes_nothing()) {
-    AHA_ASSIGN(normal, normalizer.Apply(plain));
-    plain = normal;
-  }
+  AHA_ASSIGN(plain, normalizer.Apply(plain, &normal));
   std::vector<AddedTokenFinder::Segment> segments;
   after.Split(plain, &segments);
-  std::vector<std::string_view> pieces;
+  const PreTokenizer::Sink encode = [&](std::span<const std::string_view> pieces) {
+    for (const std::string_view piece : pieces)
+      model.Encode(piece, scratch, ids);
+  };
   for (const auto& segment : segments) {
     if (segment.id != AddedTokenFinder::kPlain) {
       ids->push_back(segment.id);
-      continue;
+    } else {
+      AHA_TRY(pre_tokenizer.Split(segment.text, encode));
     }
-    pieces.clear();
-    std::deque<std::string> storage;
-    AHA_TRY(pre_tokenizer.Split(segment.text, &pieces, &storage));
-    for (const std::string_view piece : pieces)
-      model.Encode(piece, scratch, ids);
+  }
+  return {};
+}
+
+Status Tokenizer::Rep::EncodeText(std::string_view utf8,
+                                  BpeModel::Scratch* scratch,
+                                  std::vector<std::int32_t>* ids) const {
+  std::vector<AddedTokenFinder::Segment> segments;
+  before.Split(utf8, &segments);
+  for (const auto& segment : segments) {
+    if (segment.id != AddedTokenFinder::kPlain) {
+      ids->push_back(segment.id);
+    } else {
+      AHA_TRY(EncodePlain(segment.text, scratch, ids));
+    }
   }
   return {};
 }
@@ -226,17 +290,12 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view utf8,
     return Fail(Code::kInvalidArgument, "the text to tokenize is not UTF-8 at byte {}", *bad);
   }
   std::vector<std::int32_t> ids;
+  ids.reserve(utf8.size() / 4 + 16);
   if (with_specials) ids = rep_->post_processor.before;
-  std::vector<AddedTokenFinder::Segment> segments;
-  rep_->before.Split(utf8, &segments);
-  BpeModel::Scratch scratch;
-  for (const auto& segment : segments) {
-    if (segment.id != AddedTokenFinder::kPlain) {
-      ids.push_back(segment.id);
-    } else {
-      AHA_TRY(rep_->EncodePlain(segment.text, &scratch, &ids));
-    }
-  }
+  auto scratch = rep_->scratches.Take();
+  const Status done = rep_->EncodeText(utf8, scratch.get(), &ids);
+  rep_->scratches.Give(std::move(scratch));
+  if (!done) return tl::unexpected<Error>(done.error());
   if (with_specials) {
     const auto& last = rep_->post_processor.after;
     ids.insert(ids.end(), last.begin(), last.end());
@@ -245,40 +304,48 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view utf8,
 }
 
 std::string Tokenizer::Decode(std::span<const std::int32_t> ids, bool skip_special) const {
-  std::string bytes;
+  const auto shown = [&](std::int32_t id) {
+    return rep_->Knows(id) && !(skip_special && rep_->special[static_cast<std::size_t>(id)] != 0);
+  };
+  std::size_t size = 0;
   for (const std::int32_t id : ids) {
-    const Rep::Entry* entry = rep_->Find(id);
-    if (entry != nullptr && !(skip_special && entry->special)) bytes += entry->bytes;
+    if (shown(id)) size += rep_->BytesOf(id).size();
   }
-  return TakeUtf8(bytes, true);
+  std::string bytes(size, '\0');
+  char* out = bytes.data();
+  for (const std::int32_t id : ids) {
+    if (!shown(id)) continue;
+    const std::string_view token = rep_->BytesOf(id);
+    std::memcpy(out, token.data(), token.size());
+    out += token.size();
+  }
+  return FirstInvalidUtf8(bytes) ? TakeUtf8(bytes, true) : bytes;
 }
 
 std::optional<std::int32_t> Tokenizer::IdOf(std::string_view token) const {
-  for (const StringMap<std::int32_t>* ids : {&rep_->added_ids, &rep_->model.vocab()}) {
-    const auto found = ids->find(token);
-    if (found != ids->end()) return found->second;
-  }
-  return std::nullopt;
+  const auto found = rep_->added_ids.find(token);
+  if (found != rep_->added_ids.end()) return found->second;
+  const std::int32_t id = rep_->model.vocab().Find(token);
+  return id >= 0 ? std::optional(id) : std::nullopt;
 }
 
 std::string_view Tokenizer::TokenOf(std::int32_t id) const {
-  const Rep::Entry* entry = rep_->Find(id);
-  return entry == nullptr ? std::string_view() : entry->token;
+  if (const AddedToken* added = rep_->FindAdded(id)) return added->content;
+  return rep_->model.vocab().TokenOf(id).value_or(std::string_view());
 }
 
 std::string_view Tokenizer::BytesOf(std::int32_t id) const {
-  const Rep::Entry* entry = rep_->Find(id);
-  return entry == nullptr ? std::string_view() : entry->bytes;
+  return rep_->Knows(id) ? rep_->BytesOf(id) : std::string_view();
 }
 
 bool Tokenizer::IsSpecial(std::int32_t id) const {
-  const Rep::Entry* entry = rep_->Find(id);
-  return entry != nullptr && entry->special;
+  return rep_->Knows(id) && rep_->special[static_cast<std::size_t>(id)] != 0;
 }
 
 std::size_t Tokenizer::vocab_size() const {
-  return rep_->entries.size();
+  return rep_->special.size();
 }
+
 std::span<const AddedToken> Tokenizer::added_tokens() const {
   return rep_->added;
 }

@@ -53,10 +53,10 @@ std::vector<std::uint8_t> SortedAlphabet() {
 Status CheckOptions(const TrainOptions& options) {
   const std::size_t least = 256 + options.added_tokens.size();
   if (options.vocab_size < 0 || static_cast<std::size_t>(options.vocab_size) < least ||
-      options.vocab_size > BpeModel::kMaxId) {
+      options.vocab_size > TokenTable::kMaxId) {
     return Fail(Code::kInvalidArgument,
                 "vocab_size: {} is not between {} (bytes and added tokens) and {}",
-                options.vocab_size, least, BpeModel::kMaxId);
+                options.vocab_size, least, TokenTable::kMaxId);
   }
   std::unordered_set<std::string> seen;
   for (const auto& [name, special] : options.added_tokens) {
@@ -89,8 +89,16 @@ Result<std::vector<std::pair<std::string, std::int64_t>>> CountWords(
   const AddedTokenFinder finder(std::move(added));
   StringMap<std::int64_t> counts;
   std::vector<AddedTokenFinder::Segment> segments;
-  std::vector<std::string_view> pieces;
-  std::deque<std::string> storage;
+  const PreTokenizer::Sink count = [&](std::span<const std::string_view> pieces) {
+    for (const std::string_view piece : pieces) {
+      const auto found = counts.find(piece);
+      if (found != counts.end()) {
+        ++found->second;
+      } else {
+        counts.emplace(piece, 1);
+      }
+    }
+  };
   for (std::size_t i = 0; i < documents.size(); ++i) {
     if (const auto bad = FirstInvalidUtf8(documents[i])) {
       return Fail(Code::kInvalidArgument, "document {}: not UTF-8 at byte {}", i, *bad);
@@ -99,17 +107,8 @@ Result<std::vector<std::pair<std::string, std::int64_t>>> CountWords(
     finder.Split(documents[i], &segments);
     for (const auto& segment : segments) {
       if (segment.id != AddedTokenFinder::kPlain) continue;
-      pieces.clear();
-      if (Status split = pre_tokenizer.Split(segment.text, &pieces, &storage); !split) {
+      if (Status split = pre_tokenizer.Split(segment.text, count); !split) {
         return Within(split.error(), "document {}", i);
-      }
-      for (const std::string_view piece : pieces) {
-        const auto found = counts.find(piece);
-        if (found != counts.end()) {
-          ++found->second;
-        } else {
-          counts.emplace(piece, 1);
-        }
       }
     }
   }

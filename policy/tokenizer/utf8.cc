@@ -1,6 +1,7 @@
 #include "policy/tokenizer/utf8.h"
 
 #include <array>
+#include <cstring>
 
 namespace aha::policy {
 namespace {
@@ -66,9 +67,16 @@ Utf8Step StepUtf8(std::string_view bytes) {
 }
 
 std::optional<std::size_t> FirstInvalidUtf8(std::string_view bytes) {
-  for (std::size_t at = 0; at < bytes.size();) {
-    if (static_cast<std::uint8_t>(bytes[at]) < 0x80) {
+  const char* data = bytes.data();
+  const std::size_t size = bytes.size();
+  std::size_t at = 0;
+  while (at < size) {
+    if (static_cast<std::uint8_t>(data[at]) < 0x80) {
       ++at;
+      for (std::uint64_t word = 0; at + sizeof word <= size; at += sizeof word) {
+        std::memcpy(&word, data + at, sizeof word);
+        if ((word & 0x8080808080808080ULL) != 0) break;
+      }
       continue;
     }
     const Utf8Step step = StepUtf8(bytes.substr(at));
@@ -127,18 +135,24 @@ std::string ToByteLevel(std::string_view bytes) {
   return token;
 }
 
+bool AppendFromByteLevel(std::string_view token, std::string& bytes) {
+  const std::size_t before = bytes.size();
+  for (std::size_t at = 0; at < token.size();) {
+    const Utf8Step step = StepUtf8(token.substr(at));
+    const bool of_alphabet = step.kind == Utf8Step::Kind::kCharacter && step.code < kAlphabetEnd;
+    if (!of_alphabet || kAlphabet.byte[step.code] < 0) {
+      bytes.resize(before);
+      return false;
+    }
+    bytes.push_back(static_cast<char>(kAlphabet.byte[step.code]));
+    at += step.length;
+  }
+  return true;
+}
+
 std::optional<std::string> FromByteLevel(std::string_view token) {
   std::string bytes;
-  bytes.reserve(token.size());
-  while (!token.empty()) {
-    const Utf8Step step = StepUtf8(token);
-    if (step.kind != Utf8Step::Kind::kCharacter || step.code >= kAlphabetEnd) return std::nullopt;
-    const std::int16_t byte = kAlphabet.byte[step.code];
-    if (byte < 0) return std::nullopt;
-    bytes.push_back(static_cast<char>(byte));
-    token.remove_prefix(step.length);
-  }
-  return bytes;
+  return AppendFromByteLevel(token, bytes) ? std::optional(std::move(bytes)) : std::nullopt;
 }
 
 }  // namespace aha::policy

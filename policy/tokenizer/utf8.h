@@ -41,6 +41,10 @@ char32_t ByteLevelCharacter(std::uint8_t byte);
 /// Bytes spelt as vocabularies spell them: " a" is "Ġa".
 std::string ToByteLevel(std::string_view bytes);
 
+/// Appends the bytes that a vocabulary entry spells. False, and nothing appended, when a character
+/// is not of the alphabet.
+bool AppendFromByteLevel(std::string_view token, std::string& bytes);
+
 /// The bytes that a vocabulary entry spells; empty when a character is not of the alphabet.
 std::optional<std::string> FromByteLevel(std::string_view token);
 

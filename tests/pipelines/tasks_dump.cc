@@ -10,10 +10,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "pipelines/data/prompt_template.h"
 #include "pipelines/tasks/corpus.h"
 #include "pipelines/tasks/problem.h"
 #include "pipelines/tasks/solver.h"
+#include "sft/chat_template.h"
 
 namespace aha::pipelines {
 namespace {
@@ -103,10 +103,10 @@ Status PrintCorpus(const Options& options) {
   AHA_ASSIGN(const auto families, ChosenFamilies(options));
   for (const std::string& family : families)
     corpus.add_task()->set_family(family);
-  AHA_ASSIGN(const PromptTemplate* const prompt, FindPromptTemplate("aha"));
+  AHA_ASSIGN(const sft::ChatTemplate prompt, sft::FindChatTemplate("aha"));
   AHA_ASSIGN(const CorpusMaker maker,
              CorpusMaker::Make(corpus, options.seed, [prompt](std::string_view question) {
-               return prompt->Apply(question);
+               return prompt.Apply(question);
              }));
   for (std::uint64_t k = 0; k < options.count; ++k) {
     AHA_ASSIGN(const Document document, MakeDocument(maker, k));

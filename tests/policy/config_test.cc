@@ -151,7 +151,9 @@ const RefusedKey kRefused[] = {
     {"Dropout", "attention_dropout", 0.1, "only 0.0 is supported"},
     {"PartOfTheHead", "partial_rotary_factor", 0.5, "only 1.0 is supported"},
     {"Activation", "hidden_act", "gelu", "only \"silu\" is supported"},
-    {"Quantized", "quantization_config", {{"quant_method", "fp8"}}, "not supported"},
+    {"Quantized", "quantization_config", {{"quant_method", "awq"}}, "\"awq\""},
+    {"QuantizedInOtherBlocks", "quantization_config",
+     {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {64, 64}}}, "weight_block_size"},
     {"TieText", "tie_word_embeddings", "no", "true or false"},
     {"NoExperts", "n_routed_experts", kAbsent, "is missing"},
     {"ExpertsInUnequalGroups", "n_routed_experts", 10, "multiple of n_group"},
@@ -168,7 +170,7 @@ const RefusedKey kRefused[] = {
     {"Llama3Scaling", "rope_parameters", {{"rope_type", "llama3"}}, "llama3"},
     {"StopOutside", "eos_token_id", 16, "is 16"},
     {"OneStopOutside", "eos_token_id", {3, 16}, "holds 16"},
-    {"Half", "torch_dtype", "float16", "only bfloat16 and float32"},
+    {"Eighth", "torch_dtype", "float8", "only bfloat16, float16 and float32"},
 };
 
 class RefusedKeyTest : public testing::TestWithParam<RefusedKey> {};

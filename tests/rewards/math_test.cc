@@ -159,8 +159,9 @@ const MathCase kCases[] = {
     {"NameInBoth", "x=5", "<answer>$x=5$</answer>", 1},
     {"OtherName", "x=5", "<answer>y=5</answer>", 0},
     {"WorkShown", "12", "<answer>3*4 = 12</answer>", 1},
-    {"Unevaluated", "12", "<answer>3*4</answer>", 0},
-    {"NotZeroIsZero", "2x+3=7", "<answer>4x+1=9</answer>", 0},
+    {"Product", "12", "<answer>3*4</answer>", 1},
+    {"NotZeroIsZero", "2x+3=7", "<answer>4x+1=8</answer>", 0},
+    {"SameEquationTwice", "2x+3=7", "<answer>4x+1=9</answer>", 1},
     {"SameEquation", "2x + 3 = 7", "<answer>2x+3=7</answer>", 1},
     // Sentences and hedges.
     {"Sentence", "42", "<answer>There are 42 apples left.</answer>", 1},

@@ -157,7 +157,7 @@ class WorkerTest : public testing::Test {
 
   static std::vector<proto::SampleReply> InProcess(const std::vector<proto::SampleRequest>& units) {
     const policy::Policy policy = policy::TinyPolicy();
-    Engine engine(policy, {.stop_id = kStop});
+    Engine engine(policy, {.stop_ids = {kStop}});
     std::vector<proto::SampleReply> replies;
     for (const auto& unit : units)
       replies.push_back(*engine.Run(unit));

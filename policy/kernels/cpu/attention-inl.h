@@ -6,6 +6,7 @@ namespace aha::policy::cpu::AHA_NS {
 // clang-format off
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
+#include "policy/kernels/cpu/turn-inl.h"
 #include "policy/kernels/cpu/page_forms-inl.h"
 // clang-format on
 

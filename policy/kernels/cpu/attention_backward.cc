@@ -58,7 +58,7 @@ void AttentionBackward(const Cpu& cpu, const AttentionGradientArgs<T>& args) {
     cost[i + 1] = cost[i] + length * (length + 64);
   }
   if (cost.back() == 0) return;
-  const auto parts = static_cast<std::size_t>(cpu.threads());
+  const std::size_t parts = cpu.pool().shares();
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = 0; i + 1 < cost.size(); ++i) {
       const std::size_t part = (cost[i] + cost[i + 1]) / 2 * parts / cost.back();

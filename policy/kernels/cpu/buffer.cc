@@ -17,11 +17,14 @@ namespace {
 
 constexpr std::size_t kHuge = std::size_t{1} << 21;
 
-std::size_t Whole(std::size_t bytes) { return (bytes + kHuge - 1) / kHuge * kHuge; }
+std::size_t Whole(std::size_t bytes) {
+  return (bytes + kHuge - 1) / kHuge * kHuge;
+}
 
 // Zero pages of the system, given when they are touched, from a multiple of kHuge on.
 std::byte* Map(std::size_t whole) {
-  void* memory = mmap(nullptr, whole + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, whole + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   auto* start = static_cast<std::byte*>(memory);
   const std::size_t before = (kHuge - reinterpret_cast<std::uintptr_t>(start) % kHuge) % kHuge;

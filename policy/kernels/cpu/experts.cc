@@ -46,7 +46,9 @@ void Grouped(const Cpu& cpu,
   for (std::size_t e = 0; e < experts; ++e)
     total += rows_of(e) == 0 ? 0 : (rows_of(e) + kReading) * panels;
   if (total == 0) return;
-  const auto parts = static_cast<std::size_t>(cpu.threads());
+  constexpr std::size_t kSmall = std::size_t{1} << 17;  // not worth a second thread
+  const std::size_t work = plan.from_S.size() * x.width * y.width;
+  const std::size_t parts = work < kSmall ? 1 : cpu.pool().shares();
   cpu.pool().ParallelFor(parts, 1, [&](std::size_t first, std::size_t last) {
     const std::size_t begin = total * first / parts;
     const std::size_t end = total * last / parts;
@@ -80,13 +82,22 @@ ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
                        std::size_t slots,
                        std::size_t experts) {
   ExpertPlan plan;
+  PlanExperts(experts_TK, slots, experts, plan);
+  return plan;
+}
+
+void PlanExperts(std::span<const std::int32_t> experts_TK,
+                 std::size_t slots,
+                 std::size_t experts,
+                 ExpertPlan& plan) {
   plan.slots = slots;
   plan.start_E1.assign(experts + 1, 0);
   for (const std::int32_t e : experts_TK)
     ++plan.start_E1[static_cast<std::size_t>(e) + 1];
   for (std::size_t e = 0; e < experts; ++e)
     plan.start_E1[e + 1] += plan.start_E1[e];
-  std::vector<std::size_t> next(plan.start_E1.begin(), plan.start_E1.end() - 1);
+  thread_local std::vector<std::size_t> next;
+  next.assign(plan.start_E1.begin(), plan.start_E1.end() - 1);
   plan.from_S.resize(experts_TK.size());
   plan.place_S.resize(experts_TK.size());
   for (std::size_t i = 0; i < experts_TK.size(); ++i) {
@@ -94,7 +105,6 @@ ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
     plan.from_S[place] = i;
     plan.place_S[i] = place;
   }
-  return plan;
 }
 
 template <class T>

@@ -24,14 +24,14 @@ void Run(const Cpu& cpu,
     whole.panel_end = panels;
     function(whole);
   } else if (panels >= 4 * threads || panels >= call.rows) {
-    cpu.pool().ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
+    cpu.pool().ParallelFor(panels, call.rows <= 4 ? 4 : 1, [&](std::size_t begin, std::size_t end) {
       GemmCall part = call;
       part.panel_begin = begin;
       part.panel_end = end;
       function(part);
     });
   } else {
-    cpu.pool().ParallelFor(call.rows, 4, [&](std::size_t begin, std::size_t end) {
+    cpu.pool().ParallelFor(call.rows, 24, [&](std::size_t begin, std::size_t end) {
       GemmCall part = call;
       part.panel_end = panels;
       part.x = static_cast<const std::byte*>(call.x) + begin * call.x_stride * x_size;

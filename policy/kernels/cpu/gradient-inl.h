@@ -3,6 +3,7 @@
 namespace aha::policy::cpu::AHA_NS {
 #include "policy/kernels/cpu/simd-inl.h"
 #include "policy/kernels/cpu/tile-inl.h"
+#include "policy/kernels/cpu/turn-inl.h"
 
 // y (+)= x w. Fp32: x [rows][steps], w [steps][columns]; pairs: both bf16, x [rows][steps][2], w
 // [steps][columns][2]. Columns are whole vectors.
@@ -286,11 +287,10 @@ class AttentionGradient {
         kKeyBlock);
     for (std::size_t i = 0; i < count; ++i)
       Slopes(start, first + i, scores_ + i * kKeyBlock, slopes_ + i * kKeyBlock);
-    for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t j = 0; j < kKeyBlock; ++j) {
-        scores_turned_[j * kQueryRows + i] = scores_[i * kKeyBlock + j];
-        slopes_turned_[j * kQueryRows + i] = slopes_[i * kKeyBlock + j];
-      }
+    // Rows beyond `count` hold what was there before; no product reads them.
+    for (std::size_t i = 0; i < count; i += 16) {
+      TurnFloats(scores_ + i * kKeyBlock, scores_turned_ + i);
+      TurnFloats(slopes_ + i * kKeyBlock, slopes_turned_ + i);
     }
     PlainProduct<Way::kFp32>(
         {slopes_, kKeyBlock, k_, wide_key_, kKeyBlock, dq_ + first * wide_key_, wide_key_, true},
@@ -301,6 +301,11 @@ class AttentionGradient {
     PlainProduct<Way::kFp32>(
         {scores_turned_, kQueryRows, dy_, wide_value_, count, dv_, wide_value_, true}, kKeyBlock,
         wide_value_);
+  }
+
+  static void TurnFloats(const float* from, float* to) {
+    Turn16(reinterpret_cast<const std::uint32_t*>(from), kKeyBlock, kKeyBlock,
+           reinterpret_cast<std::uint32_t*>(to), kQueryRows);
   }
 
   // scores -> weights of the softmax; slopes (dy . v) -> gradient of the scores, times scale.

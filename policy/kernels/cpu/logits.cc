@@ -61,7 +61,8 @@ void SampleSome(const LogitsKernels& kernels,
         logits[r], logits.width, greedy ? 1 : requests[r].temperature, options.round_bf16);
     out[r] = {stats.likeliest, LogprobOf(logits[r][stats.likeliest], stats), stats.entropy};
     if (greedy) continue;
-    KeepCandidates(logits[r], logits.width, stats, {requests[r].top_k, requests[r].top_p, requests[r].min_p});
+    KeepCandidates(logits[r], logits.width, stats,
+                   {requests[r].top_k, requests[r].top_p, requests[r].min_p});
     picked[count] = {logits[r], stats, requests[r].draw, 0};
     row_of[count++] = r;
   }
@@ -133,9 +134,10 @@ void TokenLogprobsBackward(const Cpu& cpu,
   EachBlock(
       cpu, hidden_TH, head_VH, options, sizeof(float) + sizeof(T),
       [&](std::size_t start, const Rows<float>& logits) {
-        const std::size_t numbers = logits.count * logits.width;
+        const std::size_t stride = (logits.width + 31) / 32 * 32 + 32;
+        const std::size_t numbers = logits.count * stride;
         auto* memory = static_cast<T*>(ThreadScratch(ScratchSlot::kSlopes, numbers * sizeof(T)));
-        const Rows<T> slopes(memory, logits.count, logits.width);
+        const Rows<T> slopes(memory, logits.count, logits.width, stride);
         EachRow(cpu, logits.count, [&](std::size_t r) {
           const LogitStats stats =
               kernels.stats(logits[r], logits.width, temperature, options.round_bf16);

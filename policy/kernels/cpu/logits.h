@@ -67,7 +67,7 @@ struct HeadGradient {
   const float* dentropy = nullptr;                ///< [T] or null
   const PackedMatrix* head_transposed = nullptr;  ///< [H, V] of the head's kind
   Rows<float> dhidden;                            ///< [T, H], overwritten
-  Rows<float> dhead;                              ///< [V, H], added to, tokens in order; no rows: not wanted
+  Rows<float> dhead;                              ///< [V, H], added to, tokens in order; no data: not wanted
 };
 /// Recomputes the logits block by block. Rounding of logits is taken as the identity.
 template <class T>

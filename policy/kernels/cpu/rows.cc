@@ -23,7 +23,8 @@ void EachRow(const Cpu& cpu, std::size_t rows, std::size_t width, const F& f) {
   constexpr std::size_t kGrain = std::size_t{1} << 15;  // numbers that are worth a thread
   const std::size_t grain = std::max<std::size_t>(1, kGrain / std::max<std::size_t>(1, width));
   cpu.pool().ParallelFor(rows, grain, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t r = begin; r < end; ++r) f(r);
+    for (std::size_t r = begin; r < end; ++r)
+      f(r);
   });
 }
 
@@ -47,7 +48,8 @@ void AddRows(const Cpu& cpu, Rows<const T> x, Rows<float> y) {
   EachRow(cpu, x.count, x.width, [&](std::size_t t) {
     const T* from = x[t];
     float* to = y[t];
-    for (std::size_t i = 0; i < x.width; ++i) to[i] += ToFloat(from[i]);
+    for (std::size_t i = 0; i < x.width; ++i)
+      to[i] += ToFloat(from[i]);
   });
 }
 
@@ -74,7 +76,12 @@ void SwitchRows(const Cpu& cpu, Rows<const T> x, float* logit_T, Rows<T> y) {
 }
 
 template <class T>
-void SwitchRowsBackward(const Cpu& cpu, Rows<const T> x, const float* s_T, Rows<const T> dy, Rows<T> dx, T* dlogit_T) {
+void SwitchRowsBackward(const Cpu& cpu,
+                        Rows<const T> x,
+                        const float* s_T,
+                        Rows<const T> dy,
+                        Rows<T> dx,
+                        T* dlogit_T) {
   EachRow(cpu, x.count, x.width, [&](std::size_t t) {
     const float slope = OpsOf<T>(cpu).dot(dy[t], x[t], x.width);
     dlogit_T[t] = FromFloat<T>(slope * s_T[t] * (1 - s_T[t]));

@@ -24,7 +24,8 @@ void CopyRows(const Cpu& cpu, Rows<const From> x, Rows<To> y);
 template <class T>
 void AddRows(const Cpu& cpu, Rows<const T> x, Rows<float> y);
 
-/// From the layout of PackedGateUp (32 of gate, 32 of up, in turn) to all of gate, then all of up: [T, 2 I].
+/// From the layout of PackedGateUp (32 of gate, 32 of up, in turn) to all of gate, then all of up:
+/// [T, 2 I].
 template <class T>
 void SplitGateUp(const Cpu& cpu, Rows<const T> both, Rows<T> split);
 
@@ -33,6 +34,11 @@ template <class T>
 void SwitchRows(const Cpu& cpu, Rows<const T> x, float* logit_T, Rows<T> y);
 /// dx = s * dy; dlogit = (dy . x) * s * (1 - s), rounded to T.
 template <class T>
-void SwitchRowsBackward(const Cpu& cpu, Rows<const T> x, const float* s_T, Rows<const T> dy, Rows<T> dx, T* dlogit_T);
+void SwitchRowsBackward(const Cpu& cpu,
+                        Rows<const T> x,
+                        const float* s_T,
+                        Rows<const T> dy,
+                        Rows<T> dx,
+                        T* dlogit_T);
 
 }  // namespace aha::policy::cpu

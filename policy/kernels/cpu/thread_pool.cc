@@ -22,9 +22,8 @@ void Pause() {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int t = 1; t < threads; ++t) {
-    workers_.emplace_back([this, t] { Work(static_cast<std::size_t>(t)); });
-  }
+  for (int t = 1; t < threads; ++t)
+    workers_.emplace_back([this] { Work(); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -35,15 +34,29 @@ ThreadPool::~ThreadPool() {
     worker.join();
 }
 
+void ThreadPool::TakeShares() const {
+  Ticket ticket = ticket_.load(std::memory_order_acquire);
+  while (ticket.next < ticket.parts) {
+    const Ticket taken = {ticket.round, ticket.parts, static_cast<std::uint16_t>(ticket.next + 1)};
+    if (!ticket_.compare_exchange_weak(ticket, taken, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+      continue;
+    job_(context_, ticket.next);
+    done_.fetch_add(1, std::memory_order_release);
+    ticket = ticket_.load(std::memory_order_acquire);
+  }
+}
+
 void ThreadPool::Run(std::size_t parts, void* context, Job job) const {
   job_ = job;
   context_ = context;
-  parts_ = parts;
-  pending_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  round_.fetch_add(1, std::memory_order_release);
+  done_.store(0, std::memory_order_relaxed);
+  const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+  ticket_.store({round, static_cast<std::uint16_t>(parts), 0}, std::memory_order_release);
+  round_.store(round, std::memory_order_release);
   round_.notify_all();
-  job(context, 0);
-  for (int spin = 0; pending_.load(std::memory_order_acquire) != 0; ++spin) {
+  TakeShares();
+  for (int spin = 0; done_.load(std::memory_order_acquire) != parts; ++spin) {
     if (spin < kSpins) {
       Pause();
     } else {
@@ -52,7 +65,7 @@ void ThreadPool::Run(std::size_t parts, void* context, Job job) const {
   }
 }
 
-void ThreadPool::Work(std::size_t part) {
+void ThreadPool::Work() {
   std::uint32_t seen = 0;
   while (true) {
     std::uint32_t now = round_.load(std::memory_order_acquire);
@@ -66,8 +79,7 @@ void ThreadPool::Work(std::size_t part) {
     }
     seen = now;
     if (stop_.load(std::memory_order_relaxed)) return;
-    if (part < parts_) job_(context_, part);
-    pending_.fetch_sub(1, std::memory_order_release);
+    TakeShares();
   }
 }
 

@@ -2,6 +2,7 @@
 /// A few threads for kernels: the caller works too and joins. Shares are fixed by count and thread
 /// number alone.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -27,17 +28,23 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// Shares that work of uneven parts is best cut into.
+  [[nodiscard]] std::size_t shares() const {
+    return workers_.empty() ? 1 : kSharesPerThread * (workers_.size() + 1);
+  }
   [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls fn(begin, end) on shares of [0, count), at most one a thread and none below `grain`, and
-  /// returns when all are done; what they wrote is then seen. `fn` must not throw. When the pool is
-  /// at work already (a call from inside a share, or from another thread), the caller does all by
-  /// itself: same results, as a kernel's shares do not matter.
+  /// Calls fn(begin, end) on shares of [0, count), none below `grain`, and returns when all are
+  /// done; what they wrote is then seen. Where shares are cut is fixed by count, grain and thread
+  /// number. Which thread takes which is not: a thread that the system has put aside keeps nobody
+  /// waiting for shares that it has not begun. `fn` must not throw. When the pool is at work
+  /// already (a call from inside a share, or from another thread), the caller does all by itself:
+  /// same results, as a kernel's shares do not matter.
   template <class F>
   void ParallelFor(std::size_t count, std::size_t grain, const F& fn) const {
     if (count == 0) return;
     const std::size_t most = grain > 1 ? (count + grain - 1) / grain : count;
-    const std::size_t parts = most < workers_.size() + 1 ? most : workers_.size() + 1;
+    const std::size_t parts = std::min(most, shares());
     std::unique_lock<std::mutex> lock(busy_, std::defer_lock);
     if (parts <= 1 || !lock.try_lock()) {
       fn(std::size_t{0}, count);
@@ -55,16 +62,27 @@ class ThreadPool {
   }
 
  private:
+  static constexpr std::size_t kSharesPerThread = 4;
   using Job = void (*)(void* context, std::size_t part);
-  void Run(std::size_t parts, void* context, Job job) const;
-  void Work(std::size_t part);
 
-  mutable std::mutex busy_;  // held while a job runs; guards the job below
+  // A round of work as one word: its number, how many shares it has, and the next that nobody has
+  // taken.
+  struct Ticket {
+    std::uint32_t round;
+    std::uint16_t parts, next;
+  };
+
+  void Run(std::size_t parts, void* context, Job job) const;
+  void TakeShares() const;
+  void Work();
+
+  mutable std::mutex busy_;  // held while a round runs; its holder writes the job
+  // Read by those who took a share of the round, which cannot end before their share.
   mutable Job job_ = nullptr;
   mutable void* context_ = nullptr;
-  mutable std::size_t parts_ = 0;
-  mutable std::atomic<std::uint32_t> round_{0};    // raised when a job is there
-  mutable std::atomic<std::uint32_t> pending_{0};  // workers that have not finished the round
+  mutable std::atomic<std::uint32_t> done_{0};  // shares of the round
+  mutable std::atomic<std::uint32_t> round_{0};
+  mutable std::atomic<Ticket> ticket_{Ticket{0, 0, 0}};
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };

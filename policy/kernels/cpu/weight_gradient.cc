@@ -11,7 +11,7 @@ void Run(const Cpu& cpu,
          const Rows<const T>& x,
          const Rows<float>& dw,
          void (*kernel)(const WeightGradientCall<T>&)) {
-  cpu.pool().ParallelFor(dw.count, 12, [&](std::size_t begin, std::size_t end) {
+  cpu.pool().ParallelFor(dw.count, 48, [&](std::size_t begin, std::size_t end) {
     WeightGradientCall<T> call;
     call.dy = dy;
     call.x = x;

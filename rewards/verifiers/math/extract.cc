@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 
-#include "rewards/verifiers/math/number.h"
+#include "rewards/verifiers/math/find_number.h"
 
 namespace aha::rewards::math {
 namespace {
 
 constexpr auto kNone = std::string_view::npos;
+constexpr std::size_t kMostSegments = 64;
+constexpr std::size_t kMostBoxes = 64;
 
 bool IsLetter(char c) {
   return (c | 32) >= 'a' && (c | 32) <= 'z';
@@ -58,6 +60,7 @@ std::vector<Box> ClosedBoxes(std::string_view text) {
     const char c = text[i];
     if (c == '\\') {
       box_begin = kNone;
+      if (text.substr(i + 1, 6) == "\\boxed") continue;  // its backslash was escaped once too often
       for (const auto command : kCommands) {
         if (text.substr(i, command.size()) != command) continue;
         box_begin = i;
@@ -83,8 +86,24 @@ std::vector<Box> ClosedBoxes(std::string_view text) {
   return boxes;
 }
 
+// "\boxed{1} papers and \boxed{2}", "\boxed{1} and y = \boxed{2}"
+bool EndsWithAnd(std::string_view between) {
+  while (!between.empty() && std::string_view(" \t$(\\").find(between.back()) != kNone)
+    between.remove_suffix(1);
+  if (between.ends_with('=')) {
+    between = Trim(between.substr(0, between.size() - 1));
+    const auto name = between.find_last_of(" (");
+    if (name == kNone || between.size() - name > 12) return false;
+    return EndsWithAnd(between.substr(0, name + 1));
+  }
+  while (between.ends_with('}'))
+    between = Trim(between.substr(0, between.size() - 1));
+  return between.ends_with(" and") && between.find_first_of(".\n") == kNone;
+}
+
 bool JoinsBoxes(std::string_view between) {
-  if (between.size() > 64) return false;
+  if (between.size() > 48) return false;
+  if (EndsWithAnd(between)) return true;
   constexpr std::array<std::string_view, 8> kJoints = {"and", "or", "\\text", "\\quad",
                                                        "和",  "或", "，",     "、"};
   for (std::size_t i = 0; i < between.size();) {
@@ -133,18 +152,26 @@ std::optional<std::string> LastBoxes(std::string_view text) {
     if (!JoinsBoxes(text.substr(from, boxes[first].begin - from))) break;
     --first;
   }
+  if (boxes.size() - first > kMostBoxes) first = boxes.size() - kMostBoxes;
   std::string out;
+  std::vector<std::string_view> said;  // the same box twice is one
   for (std::size_t i = first; i < boxes.size(); ++i) {
-    if (i > first) out += ", ";
-    out += text.substr(boxes[i].open, boxes[i].close - boxes[i].open);
+    const std::string_view inside =
+        Trim(text.substr(boxes[i].open, boxes[i].close - boxes[i].open));
+    if (said.size() < kMostBoxes && std::find(said.begin(), said.end(), inside) != said.end())
+      continue;
+    if (!said.empty()) out += ", ";
+    out += inside;
+    if (said.size() < kMostBoxes) said.push_back(inside);
   }
   return out;
 }
 
 std::optional<std::string_view> AfterPhrase(std::string_view text) {
-  constexpr std::array<std::string_view, 9> kPhrases = {
-      "answer is", "answer:", "answer =", "answers are", "答案是",
-      "答案为",    "答案：",  "答案:",    "####"};
+  constexpr std::string_view kPhrases[] = {
+      "answer is", "answer:", "answer =", "answers are", "answers:",   "answer to the question is",
+      "答案是",    "答案为",  "答案就是", "答案应为",    "答案应该是", "答案：",
+      "答案:",     "####"};
   std::optional<std::string_view> found;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -168,6 +195,40 @@ std::optional<std::string_view> AfterPhrase(std::string_view text) {
   return sentence;
 }
 
+std::string_view BehindThinking(std::string_view completion) {
+  constexpr std::string_view kEnd = "</think>";
+  const auto at = completion.rfind(kEnd);
+  return at == kNone ? completion : completion.substr(at + kEnd.size());
+}
+
+std::vector<std::string_view> MathSegments(std::string_view text) {
+  std::vector<std::string_view> segments;
+  for (std::size_t i = 0; i + 1 < text.size() && segments.size() < kMostSegments;) {
+    std::string_view close;
+    std::size_t open = 2;
+    if (text.substr(i, 2) == "$$") {
+      close = "$$";
+    } else if (text[i] == '$') {
+      close = "$";
+      open = 1;
+    } else if (text.substr(i, 2) == "\\(") {
+      close = "\\)";
+    } else if (text.substr(i, 2) == "\\[") {
+      close = "\\]";
+    } else {
+      i += text[i] == '\\' ? 2 : 1;
+      continue;
+    }
+    std::size_t end = text.find(close, i + open);
+    while (end != kNone && close[0] == '$' && text[end - 1] == '\\')
+      end = text.find(close, end + 1);
+    if (end == kNone) break;
+    segments.push_back(text.substr(i + open, end - i - open));
+    i = end + close.size();
+  }
+  return segments;
+}
+
 std::optional<Extracted> ExtractMarked(std::string_view completion) {
   constexpr std::string_view kOpen = "<answer>";
   constexpr std::string_view kClose = "</answer>";
@@ -175,8 +236,9 @@ std::optional<Extracted> ExtractMarked(std::string_view completion) {
     const std::string_view inside = completion.substr(at + kOpen.size());
     return Extracted{std::string(Trim(inside.substr(0, inside.find(kClose)))), Found::kTag};
   }
-  if (auto boxes = LastBoxes(completion)) return Extracted{*std::move(boxes), Found::kBoxed};
-  if (const auto phrase = AfterPhrase(completion)) {
+  const std::string_view visible = BehindThinking(completion);
+  if (auto boxes = LastBoxes(visible)) return Extracted{*std::move(boxes), Found::kBoxed};
+  if (const auto phrase = AfterPhrase(visible)) {
     return Extracted{std::string(*phrase), Found::kPhrase};
   }
   return std::nullopt;
@@ -193,7 +255,7 @@ std::vector<std::string_view> NumbersIn(std::string_view normalized, bool last_o
     const bool point = c == '.' && !part;
     if ((IsDigit(c) && !part) || sign || point) {
       std::size_t end = i;
-      if (ScanNumber(normalized, &end)) {
+      if (FindNumber(normalized, &end)) {
         if (last_only) numbers.clear();
         numbers.push_back(normalized.substr(i, end - i));
         i = end;

@@ -21,8 +21,12 @@ struct Extracted {
   Found how = Found::kTag;
 };
 
-/// The first of: tag, box, phrase. nullopt when there is none.
+/// The first of: the last tag; then, in what follows the last </think>, the last boxes, the last
+/// phrase; nullopt when there is none of them there.
 std::optional<Extracted> ExtractMarked(std::string_view completion);
+
+/// What follows the last </think>; all where there is none.
+std::string_view BehindThinking(std::string_view completion);
 
 /// Contents of the last box, or of the last boxes when only commas, blanks, $ and "and" (和, 或,
 /// or) stand between them; nested braces are matched, unclosed boxes do not count.
@@ -32,8 +36,12 @@ std::optional<std::string> LastBoxes(std::string_view text);
 /// of its sentence. nullopt when there is no such phrase or nothing follows it.
 std::optional<std::string_view> AfterPhrase(std::string_view text);
 
+/// What stands between mathematics delimiters: $ $, $$ $$, \( \) and \[ \], in order, at most 64.
+std::vector<std::string_view> MathSegments(std::string_view text);
+
 /// Numbers in normalised text that stand as words of their own ("x2" has none), as substrings, in
-/// order; with `last_only` just the last.
+/// order; with `last_only` just the last. A number has its sign, thousands commas, power of ten,
+/// fraction and percent sign.
 std::vector<std::string_view> NumbersIn(std::string_view normalized, bool last_only);
 
 }  // namespace aha::rewards::math

@@ -35,6 +35,17 @@ std::u32string SpellOut(std::u32string text) {
     const int type = c < 0x80 || c > 0x10FFFF
                          ? U_DT_NONE
                          : u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_DECOMPOSITION_TYPE);
+    if (c == 0x211D || c == 0x2124 || c == 0x2115 || c == 0x211A || c == 0x2102) {
+      // The sets of numbers would become letters.
+      constexpr std::pair<CodePoint, char> kSets[] = {
+          {0x211D, 'R'}, {0x2124, 'Z'}, {0x2115, 'N'}, {0x211A, 'Q'}, {0x2102, 'C'}};
+      out += U"\\mathbb{";
+      for (const auto& [set, letter] : kSets) {
+        if (set == c) out.push_back(static_cast<CodePoint>(letter));
+      }
+      out.push_back('}');
+      continue;
+    }
     const bool sup = type == U_DT_SUPER && c != 0x2122 && c != 0x2120;  // not the trade marks
     if (sup && !raised) out.push_back('^');
     if (sup != raised) out.push_back(sup ? '{' : '}');
@@ -305,8 +316,14 @@ class Converter {
 
 }  // namespace
 
+std::u32string Flatten(std::string_view text) {
+  std::u32string plain = DecodeUtf8(text);
+  const bool ascii = std::all_of(plain.begin(), plain.end(), [](CodePoint c) { return c < 0x80; });
+  return ascii ? plain : ToNfkc(SpellOut(std::move(plain)));
+}
+
 Normalized Normalize(std::string_view text) {
-  const std::u32string plain = ToNfkc(SpellOut(DecodeUtf8(text)));
+  const std::u32string plain = Flatten(text);
   Converter converter(plain);
   const std::u32string line = converter.Run();
   return {.text = EncodeUtf8(TrimBlanks(line)), .sound = converter.sound()};

@@ -22,6 +22,10 @@ struct Normalized {
 /// - other commands keep their name without the backslash: \sqrt{2} is sqrt(2), \pi is pi.
 Normalized Normalize(std::string_view text);
 
+/// NFKC code points with raised digits and vulgar fractions spelled out first (10⁶ is 10^{6}): what
+/// the parser reads.
+std::u32string Flatten(std::string_view text);
+
 /// Blanks, emphasis marks, quotes and the punctuation that ends a sentence, off both ends.
 std::string_view TrimAnswer(std::string_view text);
 

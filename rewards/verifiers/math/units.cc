@@ -1,7 +1,7 @@
 #include "rewards/verifiers/math/units.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <utility>
 
 #include "rewards/text.h"
@@ -9,38 +9,113 @@
 namespace aha::rewards::math {
 namespace {
 
-// Spellings of units of measure, and the name that two of them share. Units that are not here are
-// words like any other: no two of those are told apart.
+// Spellings of units of measure, and the name that several of them share. Units that are not here
+// are words like any other: no two of those are told apart.
 constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
-    {"cm", "cm"},       {"centimeter", "cm"}, {"centimetre", "cm"}, {"厘米", "cm"},
-    {"mm", "mm"},       {"millimeter", "mm"}, {"millimetre", "mm"}, {"毫米", "mm"},
-    {"m", "m"},         {"meter", "m"},       {"metre", "m"},       {"米", "m"},
-    {"km", "km"},       {"kilometer", "km"},  {"kilometre", "km"},  {"千米", "km"},
-    {"公里", "km"},     {"in", "in"},         {"inch", "in"},       {"inche", "in"},
-    {"ft", "ft"},       {"foot", "ft"},       {"feet", "ft"},       {"mile", "mile"},
-    {"yd", "yard"},     {"yard", "yard"},     {"g", "g"},           {"gram", "g"},
-    {"克", "g"},        {"kg", "kg"},         {"kilogram", "kg"},   {"千克", "kg"},
-    {"公斤", "kg"},     {"mg", "mg"},         {"lb", "lb"},         {"pound", "lb"},
-    {"oz", "oz"},       {"ounce", "oz"},      {"s", "s"},           {"sec", "s"},
-    {"second", "s"},    {"秒", "s"},          {"min", "min"},       {"minute", "min"},
-    {"分钟", "min"},    {"h", "h"},           {"hr", "h"},          {"hour", "h"},
-    {"小时", "h"},      {"day", "day"},       {"天", "day"},        {"week", "week"},
-    {"month", "month"}, {"year", "year"},     {"年", "year"},       {"l", "l"},
-    {"liter", "l"},     {"litre", "l"},       {"升", "l"},          {"ml", "ml"},
-    {"毫升", "ml"},     {"°", "degree"},      {"degree", "degree"}, {"度", "degree"},
-    {"°c", "celsius"},  {"°f", "fahrenheit"}, {"dollar", "dollar"}, {"usd", "dollar"},
-    {"cent", "cent"},   {"元", "yuan"},       {"yuan", "yuan"},     {"euro", "euro"},
-    {"eur", "euro"},    {"mph", "mph"},       {"km/h", "km/h"},     {"m/s", "m/s"}};
+    {"cm", "cm"},         {"centimeter", "cm"}, {"centimetre", "cm"}, {"厘米", "cm"},
+    {"mm", "mm"},         {"millimeter", "mm"}, {"millimetre", "mm"}, {"毫米", "mm"},
+    {"dm", "dm"},         {"分米", "dm"},       {"m", "m"},           {"meter", "m"},
+    {"metre", "m"},       {"米", "m"},          {"km", "km"},         {"kilometer", "km"},
+    {"kilometre", "km"},  {"千米", "km"},       {"公里", "km"},       {"in", "in"},
+    {"inch", "in"},       {"inche", "in"},      {"ft", "ft"},         {"foot", "ft"},
+    {"feet", "ft"},       {"mile", "mile"},     {"mi", "mile"},       {"yd", "yard"},
+    {"yard", "yard"},     {"g", "g"},           {"gram", "g"},        {"克", "g"},
+    {"kg", "kg"},         {"kilogram", "kg"},   {"千克", "kg"},       {"公斤", "kg"},
+    {"mg", "mg"},         {"ton", "ton"},       {"吨", "ton"},        {"lb", "lb"},
+    {"pound", "lb"},      {"oz", "oz"},         {"ounce", "oz"},      {"s", "s"},
+    {"sec", "s"},         {"second", "s"},      {"秒", "s"},          {"min", "min"},
+    {"minute", "min"},    {"分钟", "min"},      {"h", "h"},           {"hr", "h"},
+    {"hour", "h"},        {"小时", "h"},        {"day", "day"},       {"天", "day"},
+    {"week", "week"},     {"周", "week"},       {"month", "month"},   {"月", "month"},
+    {"year", "year"},     {"年", "year"},       {"l", "l"},           {"L", "l"},
+    {"liter", "l"},       {"litre", "l"},       {"升", "l"},          {"ml", "ml"},
+    {"mL", "ml"},         {"milliliter", "ml"}, {"毫升", "ml"},       {"degree", "degree"},
+    {"deg", "degree"},    {"度", "degree"},     {"rad", "radian"},    {"radian", "radian"},
+    {"dollar", "dollar"}, {"usd", "dollar"},    {"cent", "cent"},     {"元", "yuan"},
+    {"yuan", "yuan"},     {"rmb", "yuan"},      {"角", "jiao"},       {"euro", "euro"},
+    {"eur", "euro"},      {"mph", "mile/h"},    {"rupee", "rupee"},   {"平方厘米", "cm^2"},
+    {"平方米", "m^2"},    {"平方千米", "km^2"}, {"立方厘米", "cm^3"}, {"立方米", "m^3"},
+    {"N", "N"},           {"J", "J"},           {"W", "W"},           {"kW", "kW"},
+    {"V", "V"},           {"Hz", "Hz"},         {"Pa", "Pa"},         {"mol", "mol"},
+    {"kmh", "km/h"},      {"kph", "km/h"}};
+
+struct Measure {
+  std::string_view unit, what;
+  long top, bottom;  // of the first unit of its kind
+};
+constexpr Measure kMeasures[] = {{"mm", "length", 1, 1},         {"cm", "length", 10, 1},
+                                 {"dm", "length", 100, 1},       {"m", "length", 1000, 1},
+                                 {"km", "length", 1000000, 1},   {"in", "foot", 1, 1},
+                                 {"ft", "foot", 12, 1},          {"yard", "foot", 36, 1},
+                                 {"mile", "foot", 63360, 1},     {"mg", "mass", 1, 1},
+                                 {"g", "mass", 1000, 1},         {"kg", "mass", 1000000, 1},
+                                 {"ton", "mass", 1000000000, 1}, {"oz", "pound", 1, 1},
+                                 {"lb", "pound", 16, 1},         {"s", "time", 1, 1},
+                                 {"min", "time", 60, 1},         {"h", "time", 3600, 1},
+                                 {"day", "time", 86400, 1},      {"week", "time", 604800, 1},
+                                 {"ml", "volume", 1, 1},         {"l", "volume", 1000, 1},
+                                 {"cent", "dollar", 1, 1},       {"dollar", "dollar", 100, 1},
+                                 {"jiao", "yuan", 1, 1},         {"yuan", "yuan", 10, 1},
+                                 {"mm^2", "area", 1, 1},         {"cm^2", "area", 100, 1},
+                                 {"dm^2", "area", 10000, 1},     {"m^2", "area", 1000000, 1},
+                                 {"m/s", "speed", 18, 1},        {"km/h", "speed", 5, 1},
+                                 {"cm^3", "volume", 1, 1},       {"dm^3", "volume", 1000, 1},
+                                 {"m^3", "volume", 1000000, 1}};
 
 // Words that change what a number means, or make it no answer.
-constexpr std::array<std::string_view, 37> kTelling = {
-    "negative", "minus",    "plus",    "not",     "no",      "half",   "quarter", "third",
-    "sqrt",     "root",     "times",   "squared", "cubed",   "pi",     "million", "billion",
-    "trillion", "thousand", "hundred", "dozen",   "over",    "less",   "more",    "than",
-    "infinity", "never",    "or",      "between", "percent", "except", "modulo",  "mod",
-    "log",      "sin",      "cos",     "tan",     "ln"};
-constexpr std::array<std::string_view, 13> kTellingHan = {
-    "负", "不", "万", "亿", "千", "百", "半", "非", "或", "倍", "根", "平方", "成"};
+constexpr std::string_view kTelling[] = {"negative",
+                                         "minus",
+                                         "plus",
+                                         "not",
+                                         "no",
+                                         "half",
+                                         "quarter",
+                                         "third",
+                                         "sqrt",
+                                         "root",
+                                         "times",
+                                         "squared",
+                                         "cubed",
+                                         "pi",
+                                         "million",
+                                         "billion",
+                                         "trillion",
+                                         "thousand",
+                                         "hundred",
+                                         "dozen",
+                                         "over",
+                                         "less",
+                                         "more",
+                                         "than",
+                                         "infinity",
+                                         "never",
+                                         "or",
+                                         "between",
+                                         "percent",
+                                         "except",
+                                         "modulo",
+                                         "mod",
+                                         "log",
+                                         "sin",
+                                         "cos",
+                                         "tan",
+                                         "ln",
+                                         "and",
+                                         "if",
+                                         "where",
+                                         "when",
+                                         "for",
+                                         "either",
+                                         "neither",
+                                         "maybe",
+                                         "about",
+                                         "approximately",
+                                         "least",
+                                         "most",
+                                         "nor",
+                                         "but"};
+constexpr std::string_view kTellingHan[] = {"负", "不", "万", "亿", "千",   "百", "半",
+                                            "非", "或", "倍", "根", "平方", "成"};
 
 bool IsAsciiLetter(CodePoint c) {
   return c < 0x80 && (c | 32) >= 'a' && (c | 32) <= 'z';
@@ -54,11 +129,14 @@ std::string Fold(std::string_view text) {
   return out;
 }
 
-std::optional<std::string> KnownUnit(std::string_view word) {
+std::optional<std::string> Simple(std::string_view word) {
+  for (const auto& [spelling, name] : kUnits) {
+    if (spelling == word) return std::string(name);
+  }
   std::string folded = Fold(word);
   for (int plural = 0; plural < 2; ++plural) {
     for (const auto& [spelling, name] : kUnits) {
-      if (spelling == folded) return std::string(name);
+      if (spelling == folded && (folded.size() > 1 || folded == word)) return std::string(name);
     }
     if (folded.size() < 3 || folded.back() != 's') break;
     folded.pop_back();
@@ -81,7 +159,7 @@ bool AreHarmlessWords(std::string_view words) {
   std::string word;
   const auto word_is_harmless = [&] {
     const std::string folded = Fold(std::exchange(word, {}));
-    return std::find(kTelling.begin(), kTelling.end(), folded) == kTelling.end() &&
+    return std::find(std::begin(kTelling), std::end(kTelling), folded) == std::end(kTelling) &&
            (folded.size() != 1 || folded == "a" || folded == "i");
   };
   for (std::size_t at = 0; at < words.size();) {
@@ -93,7 +171,7 @@ bool AreHarmlessWords(std::string_view words) {
     }
     if (!word.empty() && !word_is_harmless()) return false;
     const bool plain = c == ' ' || c == ',' || c == '.' || c == ':' || c == '"' || c == '\'' ||
-                       c == 0x3002 || c == 0x2019;
+                       c == 0x3002 || c == 0x2019 || c == '*';
     if (!plain && !IsLetter(c)) return false;
     for (const auto telling : kTellingHan) {
       if (words.substr(start, telling.size()) == telling) return false;
@@ -102,27 +180,43 @@ bool AreHarmlessWords(std::string_view words) {
   return word.empty() || word_is_harmless();
 }
 
-std::optional<std::string> ReadUnit(std::string_view behind) {
-  const bool apart = behind.starts_with(' ');
-  std::string_view unit = TrimSpaces(behind);
-  if (unit.empty()) return std::string();
+std::optional<std::string> KnownUnit(std::string_view phrase) {
+  std::string_view unit = TrimSpaces(phrase);
+  if (unit.empty() || unit.size() > 64) return std::nullopt;
+  for (const std::string_view joint : {"/", " per ", " an ", " a "}) {
+    const auto at = unit.find(joint);
+    if (at == std::string_view::npos) continue;
+    const auto top = KnownUnit(unit.substr(0, at)),
+               bottom = Simple(TrimSpaces(unit.substr(at + joint.size())));
+    return top && bottom ? std::optional<std::string>(*top + "/" + *bottom) : std::nullopt;
+  }
   std::string power;
-  for (const std::string_view suffix : {"^2", "^3"}) {
+  for (const std::string_view suffix : {"^2", "^3", " squared", " cubed"}) {
     if (!unit.ends_with(suffix)) continue;
-    power = suffix;
+    power = suffix == "^2" || suffix == " squared" ? "^2" : "^3";
     unit.remove_suffix(suffix.size());
   }
-  for (const std::string_view prefix : {"square ", "cubic ", "sq "}) {
+  for (const std::string_view prefix :
+       {"square ", "cubic ", "sq ", "sq. ", "cu ", "平方", "立方"}) {
     if (!Fold(unit).starts_with(prefix)) continue;
-    power = prefix == "cubic " ? "^3" : "^2";
+    power = prefix.starts_with("cu") || prefix == "立方" ? "^3" : "^2";
     unit.remove_prefix(prefix.size());
   }
-  if (auto known = KnownUnit(unit)) return *known + power;
-  if (!power.empty()) return std::nullopt;
-  std::size_t at = 0;
-  const bool han = IsHan(DecodeNext(unit, &at).point);
-  if ((!apart && !han) || !AreHarmlessWords(unit)) return std::nullopt;
-  return std::string();
+  if (const auto known = Simple(unit)) return *known + power;
+  return std::nullopt;
+}
+
+bool Conversion(const std::string& from, const std::string& to, long* top, long* bottom) {
+  const auto find = [](const std::string& unit) {
+    return std::find_if(std::begin(kMeasures), std::end(kMeasures),
+                        [&](const Measure& m) { return m.unit == unit; });
+  };
+  const auto* a = find(from);
+  const auto* b = find(to);
+  if (a == std::end(kMeasures) || b == std::end(kMeasures) || a->what != b->what) return false;
+  *top = a->top * b->bottom;
+  *bottom = a->bottom * b->top;
+  return true;
 }
 
 }  // namespace aha::rewards::math

@@ -7,10 +7,13 @@
 
 namespace aha::rewards::math {
 
-/// Reads what stands behind a number (in normalised text) as its unit: "cm", " hours", "^2" after a
-/// unit, " apples left", "个". The canonical name of a unit of measure, "" for other words, nullopt
-/// when it is no unit: a variable ("5x"), or a word that changes the number ("5 million").
-std::optional<std::string> ReadUnit(std::string_view behind);
+/// The canonical name of a unit of measure or currency: "cm" for "centimetres", "cm^2" for "square
+/// cm" and "cm^2", "km/h" for "km per hour". nullopt: none that is known.
+std::optional<std::string> KnownUnit(std::string_view phrase);
+
+/// How many of one unit another is, as a fraction: 1 m = 100/1 cm. False: they do not measure the
+/// same, or are not known to.
+bool Conversion(const std::string& from, const std::string& to, long* top, long* bottom);
 
 /// Whether the words before or behind a number leave its value alone: "There are", but not "minus",
 /// "half of" or any mathematics.

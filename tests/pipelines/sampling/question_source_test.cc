@@ -30,7 +30,7 @@ QuestionSource Source(const proto::Prompts& prompts,
                       const std::filesystem::path& folder,
                       std::uint64_t seed = 1,
                       const std::string& stage = "zero") {
-  auto source = QuestionSource::Make(prompts, Split::kTrain, seed, stage, folder);
+  auto source = QuestionSource::Make(prompts, Split::kTrain, seed, stage, folder, folder);
   if (!source) throw std::runtime_error(source.error().message);
   return std::move(*source);
 }
@@ -116,11 +116,11 @@ TEST(QuestionSourceTest, GeneratedQuestionsBringTheirProblem) {
 TEST(QuestionSourceTest, RefusesWhatItCannotRead) {
   proto::Prompts missing;
   missing.mutable_jsonl()->set_path("none.jsonl");
-  EXPECT_EQ(QuestionSource::Make(missing, Split::kTrain, 1, "zero", "/nowhere").error().code,
+  EXPECT_EQ(QuestionSource::Make(missing, Split::kTrain, 1, "zero", "/nowhere", "/nowhere").error().code,
             Code::kNotFound);
   proto::Prompts unknown;
   unknown.add_task()->set_family("chains");
-  EXPECT_FALSE(QuestionSource::Make(unknown, Split::kTrain, 1, "zero", "/nowhere"));
+  EXPECT_FALSE(QuestionSource::Make(unknown, Split::kTrain, 1, "zero", "/nowhere", "/nowhere"));
 }
 
 TEST(ShuffledOrderTest, IsAPermutationForEachEpoch) {

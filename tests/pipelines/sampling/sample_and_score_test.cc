@@ -87,8 +87,8 @@ class SampleAndScoreTest : public testing::Test {
 
   std::vector<ScoredGroup> Run(ScriptedSampler& sampler, const RewardPlan& rewards) {
     const auto scorer = Scorer::Start(registry_, {});
-    const Experience experience{&sampler, scorer->get(), &tokenizer_, *FindPromptTemplate("plain"),
-                                kStop};
+    const sft::ChatTemplate plain = sft::FindChatTemplate("plain").value();
+    const Experience experience{&sampler, scorer->get(), &tokenizer_, &plain, {kStop}};
     auto groups = SampleAndScore(experience, questions_, plan_, rewards, [&] { ++units_; });
     EXPECT_TRUE(groups) << groups.error().message;
     return groups.value_or(std::vector<ScoredGroup>());

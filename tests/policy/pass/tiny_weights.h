@@ -1,6 +1,7 @@
 #pragma once
-/// Tiny models whose every tensor is filled from a hash of its name, as tests/golden/make_model_golden.py fills transformers' own;
-/// and the batches that tests run through them. No LibTorch.
+/// Tiny models whose every tensor is filled from a hash of its name, as
+/// tests/golden/make_model_golden.py fills transformers' own; and the batches that tests run
+/// through them. No LibTorch.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,10 +20,12 @@ namespace aha::policy {
 
 using Sequences = std::vector<std::vector<std::int32_t>>;
 
-/// 0.8 u for matrices, 1 + 0.2 u for norms, 0.2 u for other vectors; u in [-0.5, 0.5) from the hash.
+/// 0.8 u for matrices, 1 + 0.2 u for norms, 0.2 u for other vectors; u in [-0.5, 0.5) from the
+/// hash.
 inline std::vector<float> HashNumbers(const TensorSpec& spec) {
   std::uint32_t sum = 0;
-  for (const char c : spec.name) sum += static_cast<unsigned char>(c);
+  for (const char c : spec.name)
+    sum += static_cast<unsigned char>(c);
   const bool norm = spec.name.ends_with("norm.weight");
   std::vector<float> out(static_cast<std::size_t>(spec.numbers()));
   for (std::size_t k = 0; k < out.size(); ++k) {
@@ -54,7 +57,8 @@ struct GoldenModel {
 
 inline std::vector<std::string> GoldenNames() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(AHA_SOURCE_DIR "/tests/policy/golden/models")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(AHA_SOURCE_DIR "/tests/policy/golden/models")) {
     names.push_back(entry.path().stem());
   }
   std::sort(names.begin(), names.end());
@@ -62,7 +66,8 @@ inline std::vector<std::string> GoldenNames() {
 }
 
 inline GoldenModel ReadGoldenModel(const std::string& name, NumberType type = NumberType::kFp32) {
-  const auto text = ReadFile(std::string(AHA_SOURCE_DIR "/tests/policy/golden/models/") + name + ".json");
+  const auto text =
+      ReadFile(std::string(AHA_SOURCE_DIR "/tests/policy/golden/models/") + name + ".json");
   GoldenModel golden{nlohmann::ordered_json::parse(*text), {}, {}};
   auto config = ParseConfig(golden.json["config"].dump(), name);
   EXPECT_TRUE(config) << config.error().message;
@@ -75,7 +80,8 @@ inline GoldenModel ReadGoldenModel(const std::string& name, NumberType type = Nu
 /// A batch of whole sequences, kept alive with its ids.
 struct WholeBatch {
   explicit WholeBatch(Sequences sequences) : ids(std::move(sequences)) {
-    for (const auto& s : ids) views.push_back({s, 0, {}});
+    for (const auto& s : ids)
+      views.push_back({s, 0, {}});
   }
   [[nodiscard]] TokenBatch batch() const { return {views, nullptr}; }
   [[nodiscard]] std::size_t tokens() const { return batch().tokens(); }
@@ -83,12 +89,14 @@ struct WholeBatch {
   std::vector<SequenceTokens> views;
 };
 
-/// Rows of the module: each sequence but its last token; its ids: each sequence but its first token.
+/// Rows of the module: each sequence but its last token; its ids: each sequence but its first
+/// token.
 struct MtpRows {
   explicit MtpRows(const Sequences& sequences) : batch(Tails(sequences)) {
     std::int32_t start = 0;
     for (const auto& s : sequences) {
-      for (std::size_t i = 0; i + 1 < s.size(); ++i) rows.push_back(start + static_cast<std::int32_t>(i));
+      for (std::size_t i = 0; i + 1 < s.size(); ++i)
+        rows.push_back(start + static_cast<std::int32_t>(i));
       start += static_cast<std::int32_t>(s.size());
     }
   }
@@ -103,8 +111,8 @@ struct MtpRows {
   std::vector<std::int32_t> rows;
 };
 
-/// Rows that predict the tokens `ahead` of them in each of sequences whose rows lie one after another, `drop` rows shorter than the
-/// sequences.
+/// Rows that predict the tokens `ahead` of them in each of sequences whose rows lie one after
+/// another, `drop` rows shorter than the sequences.
 struct Predictions {
   Predictions(const Sequences& ids, std::size_t ahead, std::size_t drop) {
     std::int32_t start = 0;
@@ -121,7 +129,8 @@ struct Predictions {
 
 inline std::vector<std::int32_t> AllRows(std::size_t count) {
   std::vector<std::int32_t> rows(count);
-  for (std::size_t i = 0; i < count; ++i) rows[i] = static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < count; ++i)
+    rows[i] = static_cast<std::int32_t>(i);
   return rows;
 }
 

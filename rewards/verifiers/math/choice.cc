@@ -1,0 +1,35 @@
+#include "rewards/verifiers/math/choice.h"
+
+#include "rewards/verifiers/math/normalize.h"
+
+namespace aha::rewards::math {
+
+std::optional<char> ChoiceLetter(std::string_view normalized) {
+  constexpr auto kNone = std::string_view::npos;
+  std::string_view text = TrimAnswer(normalized);
+  for (const std::string_view word : {"the ", "The ", "correct ", "option ", "Option ", "choice ",
+                                      "Choice ", "is ", "选项", "选"}) {
+    if (text.starts_with(word)) text.remove_prefix(word.size());
+  }
+  while (text.starts_with(' '))
+    text.remove_prefix(1);
+  const bool open = text.starts_with('(') || text.starts_with('[');
+  if (open) text.remove_prefix(1);
+  if (text.empty()) return std::nullopt;
+  const char letter = static_cast<char>(text.front() & ~32);
+  const bool lower = text.front() >= 'a';
+  if (letter < 'A' || letter > 'J' || static_cast<unsigned char>(text.front()) >= 0x80)
+    return std::nullopt;
+  text.remove_prefix(1);
+  if (open && !text.starts_with(')') && !text.starts_with(']')) return std::nullopt;
+  const bool bare = text.empty();
+  // e and i alone are numbers.
+  if (bare && lower && (letter == 'E' || letter == 'I')) return std::nullopt;
+  const bool marked = !bare && std::string_view(").:,]").find(text.front()) != kNone &&
+                      (text.size() == 1 || text[1] == ' ' || (open && text[1] == '.'));
+  // "A, B" is two of them.
+  if (marked && text.front() == ',') return std::nullopt;
+  return bare || marked ? std::optional<char>(letter) : std::nullopt;
+}
+
+}  // namespace aha::rewards::math

@@ -1,0 +1,13 @@
+#pragma once
+/// Letters of multiple choice.
+
+#include <optional>
+#include <string_view>
+
+namespace aha::rewards::math {
+
+/// The letter of a choice in normalised text: "B", "(b)", "B.", "B) Paris", "option B", 选B. Upper
+/// case, A to J.
+std::optional<char> ChoiceLetter(std::string_view normalized);
+
+}  // namespace aha::rewards::math
