@@ -3,35 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
-
-#include "base/parallel.h"
-
 namespace aha::grpo {
 namespace {
 
-std::int64_t Length(const Sample& s) { return static_cast<std::int64_t>(s.prompt.size() + s.completion.size()); }
-
-// A micro-batch of samples, laid out: prompt and completion, targets in the completion.
-struct Micro {
-  std::vector<std::vector<std::int32_t>> ids;
-  std::vector<std::int64_t> first;
-  policy::RaggedBatch batch;
-  policy::Targets targets;
-};
-
-Micro LayOut(const std::vector<const Sample*>& members) {
-  Micro micro;
-  for (const Sample* s : members) {
-    auto& ids = micro.ids.emplace_back(s->prompt);
-    ids.insert(ids.end(), s->completion.begin(), s->completion.end());
-    micro.first.push_back(static_cast<std::int64_t>(s->prompt.size()));
-  }
-  micro.batch = policy::PackSequences(micro.ids);
-  micro.targets = policy::TargetsFrom(micro.ids, micro.first);
-  return micro;
+std::int64_t Length(const Sample& s) {
+  return static_cast<std::int64_t>(s.prompt.size() + s.completion.size());
 }
 
 std::vector<std::vector<std::size_t>> Cut(const std::vector<const Sample*>& samples, std::int64_t budget) {
@@ -39,12 +15,6 @@ std::vector<std::vector<std::size_t>> Cut(const std::vector<const Sample*>& samp
   lengths.reserve(samples.size());
   for (const Sample* s : samples) lengths.push_back(Length(*s));
   return policy::CutMicroBatches(lengths, budget);
-}
-
-at::Tensor LogprobsWithoutGradient(const policy::Policy& policy, const Micro& micro, double temperature) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor hidden_NH = policy.Forward(micro.batch).index_select(0, micro.targets.row_N);
-  return policy::kernels::LogprobsOf(hidden_NH, policy.head(), micro.targets.token_N, temperature, false).logprob_T;
 }
 
 Status Check(const policy::PolicyConfig& config, const std::vector<Sample>& samples) {
@@ -56,6 +26,12 @@ Status Check(const policy::PolicyConfig& config, const std::vector<Sample>& samp
     if (Length(s) > config.max_position_embeddings) {
       return Fail(Code::kInvalidArgument, "a sample has {} tokens, the model takes {}", Length(s), config.max_position_embeddings);
     }
+    for (const auto* ids : {&s.prompt, &s.completion}) {
+      for (const std::int32_t id : *ids) {
+        if (id >= 0 && id < config.vocab_size) continue;
+        return Fail(Code::kInvalidArgument, "a sample holds token id {}, outside the model's vocabulary of {}", id, config.vocab_size);
+      }
+    }
     if (!std::isfinite(s.advantage)) return Fail(Code::kInternal, "an advantage is not finite");
   }
   return {};
@@ -63,102 +39,83 @@ Status Check(const policy::PolicyConfig& config, const std::vector<Sample>& samp
 
 }  // namespace
 
-// What one micro-batch adds to the step's report.
-struct Learner::MicroReport {
-  double loss = 0, entropy = 0, difference = 0;
-  ObjectiveParts parts;
-  std::int64_t tokens = 0;
-};
-
-void Learner::AddUp(const std::vector<MicroReport>& micros, double loss_share, LearnReport& report) {
-  for (const MicroReport& m : micros) {
-    report.loss += m.loss * loss_share;
-    report.entropy += m.entropy;
-    report.kl += m.parts.kl_sum;
-    report.clip_fraction += m.parts.clipped;
-    report.ratio_max = std::max(report.ratio_max, m.parts.ratio_max);
-    report.rollout_difference += m.difference;
-    report.tokens += m.tokens;
-  }
-}
-
 // The samples of one mini-batch that have a gradient, and the denominators of the whole of it: they
 // are taken before idle samples leave and before it is cut into micro-batches.
 struct Learner::MiniBatch {
   std::vector<const Sample*> busy;
-  std::vector<const std::vector<float>*> old;  // one a busy sample; empty: on-policy
+  std::vector<std::size_t> number;  // of each busy sample among the step's
+  bool on_policy = false;           // the weights are those that sampled
   double sequences = 0;
   double tokens = 0;
   double mtp_tokens = 0;
 };
 
-Learner::Learner(policy::Policy& policy, const LearnerOptions& options)
-    : policy_(policy), options_(options), update_(policy, options.adamw, options.bias_rate, options.threads) {}
+Learner::Learner(policy::Weights& weights, const policy::cpu::Cpu& cpu, const LearnerOptions& options)
+    : config_(weights.config()), options_(options), update_(weights, cpu, options.adamw, options.bias_rate) {}
 
-Result<std::vector<std::vector<float>>> Learner::OldLogprobs(const std::vector<Sample>& samples) const {
-  std::vector<const Sample*> all;
-  for (const Sample& s : samples) all.push_back(&s);
-  const auto cuts = Cut(all, options_.micro_batch_tokens);
-  std::vector<std::vector<float>> old(samples.size());
-  AHA_TRY(RunParallel(options_.threads, cuts.size(), [&](std::size_t m, int /*worker*/) -> Status {
-    std::vector<const Sample*> members;
-    for (const std::size_t i : cuts[m]) members.push_back(all[i]);
-    const at::Tensor logprob_N = LogprobsWithoutGradient(policy_, LayOut(members), options_.temperature).contiguous();
-    const auto* from = logprob_N.const_data_ptr<float>();
-    for (const std::size_t i : cuts[m]) {
-      old[i].assign(from, from + samples[i].completion.size());
-      from += samples[i].completion.size();
-    }
-    return {};
-  }));
-  return old;
-}
-
-policy::MicroLoss Learner::LossOf(const policy::Policy& policy, const MiniBatch& batch, const std::vector<std::size_t>& cut,
-                                  const policy::Policy* reference, MicroReport& report) const {
-  std::vector<const Sample*> part;
-  std::vector<float> advantage, weight, before, recorded;
-  for (const std::size_t i : cut) {
+Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch, const std::vector<std::size_t>& members, std::span<const float> logprob_N,
+                                             std::span<const float> entropy_N, std::span<const float> reference_N, LearnReport& report) const {
+  std::vector<float> slope_N;
+  slope_N.reserve(logprob_N.size());
+  const double loss_share = 1.0 / static_cast<double>(options_.updates);
+  for (const std::size_t i : members) {
     const Sample& s = *batch.busy[i];
-    const auto length = s.completion.size();
-    const double share = options_.aggregation == Aggregation::kToken ? 1 / batch.tokens
-                                                                     : 1 / (batch.sequences * static_cast<double>(length));
-    part.push_back(&s);
-    advantage.insert(advantage.end(), length, static_cast<float>(s.advantage));
-    weight.insert(weight.end(), length, static_cast<float>(share));
-    recorded.insert(recorded.end(), s.rollout_logprobs.begin(), s.rollout_logprobs.end());
-    if (!batch.old.empty()) before.insert(before.end(), batch.old[i]->begin(), batch.old[i]->end());
+    const auto length = static_cast<double>(s.completion.size());
+    for (std::size_t t = 0; t < s.completion.size(); ++t) {
+      const std::size_t n = slope_N.size();
+      TokenTerms token;
+      token.logprob = logprob_N[n];
+      token.old = s.rollout_logprobs[t];
+      token.reference = reference_N.empty() ? 0 : reference_N[n];
+      token.advantage = s.advantage;
+      token.weight = options_.aggregation == Aggregation::kToken ? 1 / batch.tokens : 1 / (batch.sequences * length);
+      // NaN fails this too.
+      if (batch.on_policy && !(token.logprob == token.old)) {
+        return Fail(Code::kInternal,
+                    "sample {}, token {}: the rollout recorded a log-probability of {:.9g}, the learner computes {:.9g} from the same "
+                    "weights; the two must be equal bit for bit (did kernels, target or weights differ?)",
+                    batch.number[i], t, token.old, token.logprob);
+      }
+      const TokenLoss loss = GrpoLoss(token, options_.rule);
+      slope_N.push_back(static_cast<float>(loss.slope));
+      report.loss += loss.loss * loss_share;
+      report.kl += loss.kl;
+      report.clip_fraction += loss.clipped ? 1 : 0;
+      report.ratio_max = std::max(report.ratio_max, loss.ratio);
+      report.entropy += entropy_N[n];
+      if (batch.on_policy) report.rollout_difference += std::abs(double{token.logprob} - token.old);
+      ++report.tokens;
+    }
   }
-  const Micro micro = LayOut(part);
-  policy::MicroLoss out;
-  out.trace.balance = options_.balance_loss > 0;
-  const at::Tensor hidden_TH = policy.Forward(micro.batch, &out.trace);
-  const auto now = policy::kernels::LogprobsOf(hidden_TH.index_select(0, micro.targets.row_N), policy.head(),
-                                               micro.targets.token_N, options_.temperature, /*with_entropy=*/true);
-  // One update a step: the policy that sampled is the one at hand, so its own values are the old ones.
-  const at::Tensor old_N = batch.old.empty() ? now.logprob_T.detach() : at::tensor(before, at::kFloat);
-  at::Tensor reference_N;
-  if (options_.rule.kl > 0) reference_N = LogprobsWithoutGradient(*reference, micro, options_.temperature);
-  report.parts =
-      GrpoLoss(now.logprob_T, old_N, reference_N, at::tensor(advantage, at::kFloat), at::tensor(weight, at::kFloat), options_.rule);
-  out.loss = report.parts.loss;
-  report.parts.loss = at::Tensor();  // the report outlives the graph
-  report.loss = out.loss.item<double>();
-  report.entropy = now.entropy_T.sum(at::kDouble).item<double>();
-  report.difference = (old_N - at::tensor(recorded, at::kFloat)).abs().sum(at::kDouble).item<double>();
-  report.tokens = static_cast<std::int64_t>(recorded.size());
-  if (options_.mtp_loss > 0 && policy.config().num_nextn_predict_layers > 0) {
-    const policy::MtpLoss mtp = policy::MtpLossOf(policy, micro.batch, hidden_TH, micro.first, options_.mtp_to_trunk, &out.trace);
-    if (mtp.sum.defined()) out.loss = out.loss + mtp.sum * (options_.mtp_loss / batch.mtp_tokens);
-  }
-  if (out.trace.balance_loss.defined()) out.loss = out.loss + out.trace.balance_loss * (options_.balance_loss / batch.sequences);
-  return out;
+  return slope_N;
 }
 
-Status Learner::RunMiniBatch(const std::vector<Sample>& samples, std::size_t begin, std::size_t end,
-                             const std::vector<std::vector<float>>& old, const policy::Policy* reference,
-                             double learning_rate, LearnReport& report) {
+Status Learner::AddMicroBatch(const MiniBatch& batch, const std::vector<std::size_t>& members, policy::TargetLogprobs* reference, LearnReport& report) {
+  policy::TargetSequences sequences;
+  for (const std::size_t i : members) {
+    const Sample& s = *batch.busy[i];
+    auto& ids = sequences.ids_S.emplace_back(s.prompt);
+    ids.insert(ids.end(), s.completion.begin(), s.completion.end());
+    sequences.first_S.push_back(static_cast<std::int64_t>(s.prompt.size()));
+  }
+  const auto temperature = static_cast<float>(options_.temperature);
+  std::vector<float> reference_N;
+  if (reference != nullptr) reference_N = reference->Of(sequences, temperature);
+  policy::SideLosses side;
+  side.balance = options_.balance_loss / batch.sequences;
+  side.mtp = batch.mtp_tokens > 0 ? options_.mtp_loss / batch.mtp_tokens : 0;
+  side.mtp_to_trunk = options_.mtp_to_trunk;
+  const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N, std::span<const float> entropy_N) {
+    return SlopesOf(batch, members, logprob_N, entropy_N, reference_N, report);
+  };
+  AHA_TRY(update_.Add(sequences, temperature, /*entropies=*/true, side, slopes_of));
+  return {};
+}
+
+Status Learner::RunMiniBatch(const std::vector<Sample>& samples, std::size_t begin, std::size_t end, bool on_policy,
+                             policy::TargetLogprobs* reference, double learning_rate, LearnReport& report) {
   MiniBatch batch;
+  batch.on_policy = on_policy;
   batch.sequences = static_cast<double>(end - begin);
   for (std::size_t i = begin; i < end; ++i) {
     const Sample& s = samples[i];
@@ -169,32 +126,28 @@ Status Learner::RunMiniBatch(const std::vector<Sample>& samples, std::size_t beg
       continue;
     }
     batch.busy.push_back(&s);
-    if (!old.empty()) batch.old.push_back(&old[i]);
+    batch.number.push_back(i);
   }
   if (batch.busy.empty()) return {};
-  const auto cuts = Cut(batch.busy, options_.micro_batch_tokens);
-  std::vector<MicroReport> micros(cuts.size());
-  AHA_TRY(update_.Accumulate(cuts.size(), [&](const policy::Policy& policy, std::size_t m) {
-    return LossOf(policy, batch, cuts[m], reference, micros[m]);
-  }));
-  AddUp(micros, 1.0 / static_cast<double>(options_.updates), report);
+  for (const auto& members : Cut(batch.busy, options_.micro_batch_tokens)) AHA_TRY(AddMicroBatch(batch, members, reference, report));
   AHA_ASSIGN(report.update, update_.Finish(learning_rate));
   return {};
 }
 
-Result<LearnReport> Learner::Step(const std::vector<Sample>& samples, const policy::Policy* reference, double learning_rate) {
-  AHA_TRY(Check(policy_.config(), samples));
+Result<LearnReport> Learner::Step(const std::vector<Sample>& samples, const policy::Weights* reference, double learning_rate) {
+  AHA_TRY(Check(config_, samples));
   if (options_.rule.kl > 0 && reference == nullptr) return Fail(Code::kInternal, "kl > 0 needs a reference policy");
-  std::vector<std::vector<float>> old;
-  if (options_.updates > 1) {
-    AHA_ASSIGN(old, OldLogprobs(samples));
-  }
+  std::optional<policy::TargetLogprobs> reference_logprobs;
+  if (options_.rule.kl > 0) reference_logprobs.emplace(*reference, update_.cpu());
   LearnReport report;
   const auto updates = static_cast<std::size_t>(options_.updates);
+  bool on_policy = true;
   for (std::size_t u = 0; u < updates; ++u) {
     const std::size_t begin = samples.size() * u / updates;
     const std::size_t end = samples.size() * (u + 1) / updates;
-    if (begin < end) AHA_TRY(RunMiniBatch(samples, begin, end, old, reference, learning_rate, report));
+    if (begin == end) continue;
+    AHA_TRY(RunMiniBatch(samples, begin, end, on_policy, reference_logprobs ? &*reference_logprobs : nullptr, learning_rate, report));
+    if (report.tokens > 0) on_policy = false;
   }
   const double tokens = std::max<double>(1, static_cast<double>(report.tokens));
   report.entropy /= tokens;

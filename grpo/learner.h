@@ -2,6 +2,8 @@
 /// The GRPO learner: scored groups in, updated weights out.
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -35,7 +37,6 @@ struct LearnerOptions {
   bool mtp_to_trunk = false;
   std::int64_t updates = 1;  ///< mini-batches that a step's samples are split into
   std::int64_t micro_batch_tokens = 4096;
-  int threads = 1;  ///< that micro-batches are spread over; changes no bit
 };
 
 /// Means over the step's tokens, unless said otherwise.
@@ -53,28 +54,26 @@ struct LearnReport {
 
 class Learner {
  public:
-  /// `policy` is borrowed and trained in place; `reference` too, needed when options.rule.kl > 0.
-  Learner(policy::Policy& policy, const LearnerOptions& options);
+  /// Both are borrowed; `weights`, which must be for training, are trained in place.
+  Learner(policy::Weights& weights, const policy::cpu::Cpu& cpu, const LearnerOptions& options);
 
   /// One GRPO step: `samples` whose reward failed are left out by the caller. Mini-batches are cut
-  /// in the given order; old log-probabilities are the learner's own before the first update
-  /// (kernels are not batch-invariant yet, so the rollout's are not used for ratios).
-  Result<LearnReport> Step(const std::vector<Sample>& samples, const policy::Policy* reference, double learning_rate);
+  /// in the given order. Old log-probabilities are the rollout's: it ran the same kernels on the
+  /// same weights, so before the first update every ratio is 1. Where one is not, the step fails and
+  /// names the token (law 1). `reference` is needed when options.rule.kl > 0.
+  Result<LearnReport> Step(const std::vector<Sample>& samples, const policy::Weights* reference, double learning_rate);
 
   policy::AdamW& optimizer() { return update_.optimizer(); }
 
  private:
   struct MiniBatch;
-  struct MicroReport;
-  Result<std::vector<std::vector<float>>> OldLogprobs(const std::vector<Sample>& samples) const;
-  policy::MicroLoss LossOf(const policy::Policy& policy, const MiniBatch& batch, const std::vector<std::size_t>& cut,
-                           const policy::Policy* reference, MicroReport& report) const;
-  Status RunMiniBatch(const std::vector<Sample>& samples, std::size_t begin, std::size_t end,
-                      const std::vector<std::vector<float>>& old, const policy::Policy* reference, double learning_rate,
-                      LearnReport& report);
-  static void AddUp(const std::vector<MicroReport>& micros, double loss_share, LearnReport& report);
+  Status RunMiniBatch(const std::vector<Sample>& samples, std::size_t begin, std::size_t end, bool on_policy,
+                      policy::TargetLogprobs* reference, double learning_rate, LearnReport& report);
+  Status AddMicroBatch(const MiniBatch& batch, const std::vector<std::size_t>& members, policy::TargetLogprobs* reference, LearnReport& report);
+  Result<std::vector<float>> SlopesOf(const MiniBatch& batch, const std::vector<std::size_t>& members, std::span<const float> logprob_N,
+                                      std::span<const float> entropy_N, std::span<const float> reference_N, LearnReport& report) const;
 
-  policy::Policy& policy_;
+  const policy::PolicyConfig& config_;
   LearnerOptions options_;
   policy::Update update_;
 };

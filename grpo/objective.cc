@@ -1,36 +1,31 @@
 #include "grpo/objective.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/min.h>
-#include <ATen/ops/minimum.h>
-#include <c10/core/GradMode.h>
+#include <algorithm>
+#include <cmath>
 
 namespace aha::grpo {
 
-at::Tensor K3(const at::Tensor& logprob_N, const at::Tensor& reference_N) {
-  const at::Tensor d_N = reference_N - logprob_N;
-  return d_N.exp() - d_N - 1;
+double K3(double logprob, double reference) {
+  const double d = reference - logprob;
+  return std::exp(d) - d - 1;
 }
 
-ObjectiveParts GrpoLoss(const at::Tensor& logprob_N, const at::Tensor& old_N, const at::Tensor& reference_N,
-                        const at::Tensor& advantage_N, const at::Tensor& weight_N, const ObjectiveRule& rule) {
-  ObjectiveParts parts;
-  const at::Tensor ratio_N = (logprob_N - old_N).exp();
-  const at::Tensor free_N = ratio_N * advantage_N;
-  const at::Tensor clipped_N = ratio_N.clamp(1 - rule.clip_low, 1 + rule.clip_high) * advantage_N;
-  at::Tensor loss_N = -at::minimum(free_N, clipped_N);
+TokenLoss GrpoLoss(const TokenTerms& token, const ObjectiveRule& rule) {
+  TokenLoss out;
+  out.ratio = std::exp(double{token.logprob} - token.old);
+  const double free = out.ratio * token.advantage;
+  const double clipped = std::clamp(out.ratio, 1 - rule.clip_low, 1 + rule.clip_high) * token.advantage;
+  out.clipped = clipped < free;
+  double loss = -std::min(free, clipped);
+  double slope = out.clipped ? 0 : -free;  // d rho / d logprob = rho; what is clipped is constant
   if (rule.kl > 0) {
-    const at::Tensor kl_N = K3(logprob_N, reference_N);
-    loss_N = loss_N + rule.kl * kl_N;
-    parts.kl_sum = kl_N.detach().sum(at::kDouble).item<double>();
+    out.kl = K3(token.logprob, token.reference);
+    loss += rule.kl * out.kl;
+    slope += rule.kl * (1 - std::exp(double{token.reference} - token.logprob));
   }
-  {
-    const at::NoGradGuard no_grad;
-    parts.clipped = clipped_N.lt(free_N).sum().item<double>();
-    parts.ratio_max = ratio_N.max().item<double>();
-  }
-  parts.loss = (loss_N * weight_N).sum();
-  return parts;
+  out.loss = token.weight * loss;
+  out.slope = token.weight * slope;
+  return out;
 }
 
 }  // namespace aha::grpo

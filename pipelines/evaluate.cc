@@ -125,7 +125,9 @@ Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const Eva
   AHA_ASSIGN(const Model model, LoadModel(model_folder, Use::kInference));
   AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed, "eval", spec.folder, model_folder));
   AHA_ASSIGN(const std::unique_ptr<Scorer> scorer, Scorer::Start(registry, {}));
-  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.policy, model.stop_ids, spec.threads);
+  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+  const policy::cpu::Cpu cpu(target, spec.threads);
+  const std::unique_ptr<Sampler> sampler = MakeLocalSampler(model.weights, model.stop_ids, cpu);
   SamplePlan plan;
   plan.seed = spec.seed;
   plan.stage = "eval";

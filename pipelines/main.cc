@@ -21,11 +21,8 @@ void PrintJson(const Json& json) { PrintLine(json.dump(-1, ' ', false, Json::err
 
 namespace {
 
-// Before any kernel runs. oneDNN keeps what it generates for every shape of a product, up to a megabyte each:
-// at 4096 shapes that was 4 GB. Blocks of a few megabytes are kept for the next step, which asks for the same
-// sizes again.
+// Blocks of a few megabytes are kept for the next step, which asks for the same sizes again.
 void TuneLibraries() {
-  ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "768", /*overwrite=*/0);
   ::mallopt(M_MMAP_THRESHOLD, 16 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
   ::mallopt(M_ARENA_MAX, 4);
@@ -33,6 +30,10 @@ void TuneLibraries() {
 
 int Main(int argc, char** argv) {
   TuneLibraries();
+  if (const auto target = policy::cpu::ChooseKernelTarget(); !target) {
+    std::fprintf(stderr, "aha: %s\n", target.error().message.c_str());
+    return 2;
+  }
   CLI::App app("Post-trains language models the way DeepSeek-R1 was made.", "aha");
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", fmt::format("aha {}, numerics {}, kernels {}", AHA_VERSION, kNumericsVersion, KernelTarget()));

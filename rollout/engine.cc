@@ -211,8 +211,8 @@ bool Engine::TakeToken(Row& row, const policy::cpu::SampledToken& token) {
     out.finish = Finish::kLength;
   }
   if (request.on_token)
-    request.on_token(
-        {request.id, row.sample, out.ids.size() - 1, token.token, token.logprob, version_});
+    request.on_token({request.id, row.sample, out.ids.size() - 1, token.token, token.logprob,
+                      version_, out.finish});
   return out.finish == Finish::kNone;
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -21,9 +21,7 @@
 namespace aha::rollout {
 
 struct EngineOptions {
-  /// End of sequence of Run's requests, beside those that the policy's config lists; -1:
-  /// completions end by length alone.
-  std::int32_t stop_id = -1;
+  std::vector<std::int32_t> stop_ids{};  ///< of Run's requests; none: length alone ends them
   /// Most memory for the cache. It is made at the first request and never grows; smaller when
   /// most_rows rows of all positions need less.
   std::size_t cache_bytes = std::size_t{2} << 30U;
@@ -33,6 +31,13 @@ struct EngineOptions {
   Speculation speculation = Speculation::kOff;      ///< kModule is kOff for a policy without one
   std::size_t drafts = 1;                           ///< tokens guessed a step
   std::size_t most_queued = std::size_t{1} << 20U;  ///< samples
+};
+
+/// Who hears of a message's progress; each may be empty.
+struct UnitHooks {
+  std::function<void(std::int64_t)> on_tokens;      ///< how many each step drew
+  std::function<void(const TokenEvent&)> on_token;  ///< `request` counts groups from 0
+  std::function<void(std::size_t)> on_unit;         ///< which message is done
 };
 
 /// Counted since the engine was made.
@@ -72,10 +77,13 @@ class Engine {
   [[nodiscard]] EngineTotals totals() const;
   [[nodiscard]] std::uint64_t weights_version() const { return version_; }
 
-  /// All groups of a message, and nothing else meanwhile. Completions come groups in the message's
-  /// order, samples inside. Errors: as Add's. `on_tokens` hears how many tokens each step added.
-  Result<proto::SampleReply> Run(const proto::SampleRequest& request,
-                                 const std::function<void(std::int64_t)>& on_tokens = {});
+  /// All groups of a message; the engine must be idle. Completions come groups in the message's
+  /// order, samples inside. Draw `position` of a sample is keyed by (seed, stage, visit, prompt id,
+  /// sample, position). Errors: as Add's, the first of any group.
+  Result<proto::SampleReply> Run(const proto::SampleRequest& unit, const UnitHooks& hooks = {});
+  /// Many messages of one weights version, all at once; replies in their order.
+  Result<std::vector<proto::SampleReply>> RunAll(std::span<const proto::SampleRequest> units,
+                                                 const UnitHooks& hooks = {});
 
  private:
   struct Drawing {
@@ -85,7 +93,8 @@ class Engine {
   };
   static constexpr std::size_t kNoPart = static_cast<std::size_t>(-1);
 
-  Status AddUnit(const proto::SampleRequest& unit);
+  struct UnitBoard;
+  Status AddUnits(UnitBoard& board, const UnitHooks& hooks);
   void MakeCache();
   void EndCancelled();
   void RunTrunk(const Plan& plan);

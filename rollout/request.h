@@ -32,6 +32,8 @@ class TextDecoder {
 };
 using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>()>;
 
+enum class Finish : std::uint8_t { kNone, kStop, kLength, kCancelled };
+
 /// A token that was just drawn. With requests of one sample, a stream for a reader.
 struct TokenEvent {
   std::uint64_t request = 0;
@@ -40,6 +42,7 @@ struct TokenEvent {
   std::int32_t id = 0;
   float logprob = 0;
   std::uint64_t weights_version = 0;
+  Finish finish = Finish::kNone;  ///< why this token is the last
 };
 
 /// A group: `samples` completions of one prompt. Draw `position` of sample s is
@@ -56,8 +59,6 @@ struct Request {
   /// Called from within Engine::Step; may call Add and Cancel.
   std::function<void(const TokenEvent&)> on_token;
 };
-
-enum class Finish : std::uint8_t { kNone, kStop, kLength, kCancelled };
 
 /// Tokens from `first` on were drawn with weights `version`.
 struct VersionRun {

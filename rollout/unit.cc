@@ -1,6 +1,6 @@
 // The engine's entry for messages: a unit of work in, its completions out.
 
-#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "rollout/engine.h"
@@ -58,57 +58,86 @@ std::vector<proto::Completion*> AddGroup(const proto::SampleRequest& unit,
 
 }  // namespace
 
-Status Engine::AddUnit(const proto::SampleRequest& unit) {
-  for (int g = 0; g < unit.groups_size(); ++g) {
-    const proto::GroupRequest& group = unit.groups(g);
-    if (group.samples() == 0) continue;
-    Request request = RequestOf(unit, group, static_cast<std::uint64_t>(g));
-    if (options_.stop_id >= 0) {
-      const policy::PolicyConfig& config = weights_.config();
-      request.stop_ids.push_back(options_.stop_id);
-      if (config.eos_token_id)
-        request.stop_ids.push_back(static_cast<std::int32_t>(*config.eos_token_id));
-      for (const std::int64_t id : config.more_eos_token_ids)
-        request.stop_ids.push_back(static_cast<std::int32_t>(id));
+// Groups of all units, numbered through: their number is the request's id.
+struct Engine::UnitBoard {
+  struct Place {
+    std::size_t unit;
+    std::vector<proto::Completion*> completions;
+    std::uint64_t prompt_id;
+  };
+  std::span<const proto::SampleRequest> units;
+  std::vector<proto::SampleReply> replies;
+  std::vector<Place> groups;
+  std::vector<std::size_t> left;  // groups of each unit that are not done
+  std::optional<Error> error;
+
+  explicit UnitBoard(std::span<const proto::SampleRequest> all)
+      : units(all), replies(all.size()), left(all.size(), 0) {
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      replies[u].set_unit(units[u].unit());
+      replies[u].set_weights_version(units[u].weights_version());
+      for (const proto::GroupRequest& group : units[u].groups()) {
+        groups.push_back({u, AddGroup(units[u], group, replies[u]), group.prompt_id()});
+        left[u] += group.samples() > 0 ? 1 : 0;
+      }
     }
-    if (const Status added = Add(std::move(request)); !added)
-      return Within(added.error(), "prompt {}", group.prompt_id());
+  }
+
+  // True: the outcome's unit is done.
+  bool Take(const Outcome& outcome) {
+    Place& place = groups[outcome.id];
+    if (outcome.error && !error) {
+      error = Error{outcome.error->code,
+                    fmt::format("prompt {}: {}", place.prompt_id, outcome.error->message)};
+    }
+    for (std::size_t s = 0; s < outcome.samples.size(); ++s)
+      Fill(*place.completions[s], outcome.samples[s]);
+    return --left[place.unit] == 0;
+  }
+};
+
+Status Engine::AddUnits(UnitBoard& board, const UnitHooks& hooks) {
+  std::uint64_t id = 0;
+  for (const proto::SampleRequest& unit : board.units) {
+    for (const proto::GroupRequest& group : unit.groups()) {
+      const std::uint64_t number = id++;
+      if (group.samples() == 0) continue;
+      Request request = RequestOf(unit, group, number);
+      request.stop_ids = options_.stop_ids;
+      request.on_token = hooks.on_token;
+      const Status added = Add(std::move(request));
+      if (!added) return Within(added.error(), "prompt {}", group.prompt_id());
+    }
   }
   return {};
 }
 
-Result<proto::SampleReply> Engine::Run(const proto::SampleRequest& unit,
-                                       const std::function<void(std::int64_t)>& on_tokens) {
-  if (!idle())
-    return Fail(Code::kBusy, "unit {}: the engine has requests of its own under way", unit.unit());
-  if (unit.weights_version() != version_) SwapWeights(unit.weights_version());
-  const Status added = AddUnit(unit);
-  if (!added) {
-    for (int g = 0; g < unit.groups_size(); ++g)
-      Cancel(static_cast<std::uint64_t>(g));
+Result<std::vector<proto::SampleReply>> Engine::RunAll(std::span<const proto::SampleRequest> units,
+                                                       const UnitHooks& hooks) {
+  if (!idle()) return Fail(Code::kBusy, "the engine has requests of its own under way");
+  if (!units.empty() && units.front().weights_version() != version_)
+    SwapWeights(units.front().weights_version());
+  UnitBoard board(units);
+  if (const Status added = AddUnits(board, hooks); !added) {
+    for (std::size_t id = 0; id < board.groups.size(); ++id)
+      Cancel(id);
+    board.error = added.error();
   }
-  std::uint64_t drawn = totals_.drawn;
-  while (Step()) {
-    if (on_tokens && totals_.drawn > drawn)
-      on_tokens(static_cast<std::int64_t>(totals_.drawn - drawn));
-    drawn = totals_.drawn;
+  for (std::uint64_t drawn = totals_.drawn; Step(); drawn = totals_.drawn) {
+    if (hooks.on_tokens && totals_.drawn > drawn)
+      hooks.on_tokens(static_cast<std::int64_t>(totals_.drawn - drawn));
+    for (const Outcome& outcome : TakeOutcomes()) {
+      if (board.Take(outcome) && hooks.on_unit) hooks.on_unit(board.groups[outcome.id].unit);
+    }
   }
-  std::vector<Outcome> outcomes = TakeOutcomes();
-  if (!added) return tl::unexpected<Error>(added.error());
-  proto::SampleReply reply;
-  reply.set_unit(unit.unit());
-  reply.set_weights_version(unit.weights_version());
-  std::vector<std::vector<proto::Completion*>> groups;
-  for (const proto::GroupRequest& group : unit.groups())
-    groups.push_back(AddGroup(unit, group, reply));
-  for (const Outcome& outcome : outcomes) {
-    const auto g = static_cast<std::size_t>(outcome.id);
-    if (outcome.error)
-      return Within(*outcome.error, "prompt {}", unit.groups(static_cast<int>(g)).prompt_id());
-    for (std::size_t s = 0; s < outcome.samples.size(); ++s)
-      Fill(*groups[g][s], outcome.samples[s]);
-  }
-  return reply;
+  TakeOutcomes();
+  if (board.error) return tl::unexpected<Error>(*board.error);
+  return std::move(board.replies);
+}
+
+Result<proto::SampleReply> Engine::Run(const proto::SampleRequest& unit, const UnitHooks& hooks) {
+  AHA_ASSIGN(std::vector<proto::SampleReply> replies, RunAll({&unit, 1}, hooks));
+  return std::move(replies.front());
 }
 
 }  // namespace aha::rollout

@@ -6,8 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include <ATen/Parallel.h>
-
 #include "base/content_hash.h"
 #include "base/log.h"
 #include "rollout/engine.h"
@@ -50,11 +48,8 @@ class Bench {
 
  private:
   Status TryLoad(const proto::WeightsUpdate& update) {
-    if (update.has_threads() && static_cast<int>(update.threads()) != at::get_num_threads()) {
-      return Fail(Code::kInvalidArgument,
-                  "the learner's kernels run on {} threads, these on {}: other bits",
-                  update.threads(), at::get_num_threads());
-    }
+    AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+    if (!cpu_) cpu_.emplace(target, 1);
     if (policy_ && sha256_ == update.sha256()) return {};
     const std::filesystem::path folder = update.folder();
     AHA_ASSIGN(const std::string found, HashFile(folder / "model.safetensors"));
@@ -67,7 +62,7 @@ class Bench {
     sha256_.clear();
     AHA_ASSIGN(policy_, Guard("loading weights", [&] { return load_(folder); }));
     sha256_ = found;
-    engine_.emplace(policy_->policy, EngineOptions{.stop_ids = policy_->stop_ids});
+    engine_.emplace(policy_->weights, *cpu_, EngineOptions{.stop_ids = policy_->stop_ids});
     return {};
   }
 
@@ -76,6 +71,7 @@ class Bench {
   std::uint64_t asked_ = 0;               // last
   std::optional<Error> failure_;          // of loading `asked_`
   std::string sha256_;
+  std::optional<policy::cpu::Cpu> cpu_;
   std::optional<WorkerPolicy> policy_;
   std::optional<Engine> engine_;
 };

@@ -10,13 +10,13 @@
 #include <zmq.hpp>
 
 #include "base/result.h"
-#include "policy/model/policy.h"
+#include "policy/model/weights.h"
 #include "rollout/worker_link.h"
 
 namespace aha::rollout {
 
 struct WorkerPolicy {
-  policy::Policy policy;
+  policy::Weights weights;
   std::vector<std::int32_t> stop_ids;  ///< as EngineOptions::stop_ids
 };
 

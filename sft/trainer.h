@@ -22,7 +22,6 @@ struct TrainerOptions {
   double balance_loss = 1e-4;   ///< alpha of the sequence-wise balance loss
   double mtp_loss = 0;          ///< lambda of the multi-token-prediction loss
   std::int64_t micro_batch_tokens = 4096;
-  int threads = 1;  ///< that micro-batches are spread over; changes no bit
 };
 
 struct TrainReport {
@@ -34,8 +33,8 @@ struct TrainReport {
 
 class Trainer {
  public:
-  /// `policy` is borrowed and trained in place.
-  Trainer(policy::Policy& policy, const TrainerOptions& options);
+  /// Both are borrowed; `weights`, which must be for training, are trained in place.
+  Trainer(policy::Weights& weights, const policy::cpu::Cpu& cpu, const TrainerOptions& options);
 
   /// One update on one batch. The loss is the mean over the batch's target tokens, whatever the
   /// micro-batches. Errors: an example longer than the model, ids outside its vocabulary, a batch
@@ -45,12 +44,15 @@ class Trainer {
   policy::AdamW& optimizer() { return update_.optimizer(); }
 
  private:
-  policy::Policy& policy_;
+  const policy::PolicyConfig& config_;
   TrainerOptions options_;
   policy::Update update_;
 };
 
 /// Mean -log P of target tokens, without gradients.
-Result<double> EvaluateLoss(const policy::Policy& policy, const std::vector<Example>& examples, std::int64_t micro_batch_tokens);
+Result<double> EvaluateLoss(const policy::Weights& weights,
+                            const policy::cpu::Cpu& cpu,
+                            const std::vector<Example>& examples,
+                            std::int64_t micro_batch_tokens);
 
 }  // namespace aha::sft

@@ -6,8 +6,6 @@
 #include <iostream>
 #include <memory>
 
-#include <ATen/Parallel.h>
-
 #include "pipelines/commands/command.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/stages/run_recipe.h"
@@ -29,11 +27,14 @@ struct ChatOptions {
 // turn.
 class Chat {
  public:
-  Chat(const ChatOptions& options, const Model& model, const sft::ChatTemplate& chat_template)
+  Chat(const ChatOptions& options,
+       const Model& model,
+       const policy::cpu::Cpu& cpu,
+       const sft::ChatTemplate& chat_template)
       : options_(options),
         model_(model),
         template_(chat_template),
-        engine_(model.policy, {.stop_ids = model.stop_ids}) {
+        engine_(model.weights, cpu, {.stop_ids = model.stop_ids}) {
     Reset();
   }
 
@@ -60,7 +61,7 @@ class Chat {
   Result<std::string> Answer() {
     AHA_ASSIGN(const std::string prompt, template_.Render(messages_));
     AHA_ASSIGN(const std::vector<std::int32_t> ids, model_.tokenizer.Encode(prompt));
-    const std::int64_t most = model_.policy.config().max_position_embeddings;
+    const std::int64_t most = model_.weights.config().max_position_embeddings;
     const std::int64_t room = most - static_cast<std::int64_t>(ids.size());
     if (room < 1) {
       return Fail(Code::kInvalidArgument,
@@ -88,12 +89,11 @@ class Chat {
       std::fputs(part.c_str(), stdout);
       std::fflush(stdout);
     };
-    const auto on_step = [&](const proto::SampleReply& reply) {
-      const proto::Completion& completion = reply.completions(0);
-      if (completion.finish() == proto::FINISH_STOP) return;  // the stop token is no text
-      show(decoder.Push(static_cast<std::int32_t>(completion.ids(completion.ids_size() - 1))));
+    const auto on_token = [&](const rollout::TokenEvent& event) {
+      if (event.finish == rollout::Finish::kStop) return;  // the stop token is no text
+      show(decoder.Push(event.id));
     };
-    AHA_ASSIGN(const proto::SampleReply reply, engine_.Run(request, {}, on_step));
+    AHA_ASSIGN(const proto::SampleReply reply, engine_.Run(request, {.on_token = on_token}));
     show(decoder.Finish());
     Print(reply.completions(0), answer);
     return answer;
@@ -118,7 +118,8 @@ class Chat {
 };
 
 Status RunChat(const ChatOptions& o) {
-  at::set_num_threads(WorkThreads(o.threads));
+  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+  const policy::cpu::Cpu cpu(target, WorkThreads(o.threads));
   AHA_ASSIGN(const sft::ChatTemplate chat_template,
              sft::ChooseChatTemplate(o.prompt_template, o.folder));
   if (!o.system.empty()) {
@@ -126,7 +127,7 @@ Status RunChat(const ChatOptions& o) {
     AHA_TRY(chat_template.Render(std::span(&system, 1)));  // refused before the model is loaded
   }
   AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
-  Chat chat(o, model, chat_template);
+  Chat chat(o, model, cpu, chat_template);
   const bool interactive = ::isatty(STDIN_FILENO) != 0;
   if (interactive)
     std::fprintf(stderr, "Template %s. /reset forgets the conversation, /quit leaves.\n",

@@ -1,9 +1,9 @@
 // aha eval, generate, logits.
 
 #include <memory>
+#include <numeric>
+#include <span>
 
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
 
 #include "base/log.h"
 #include "pipelines/commands/command.h"
@@ -11,6 +11,8 @@
 #include "pipelines/model/model_folder.h"
 #include "pipelines/stages/run_recipe.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/checkpoint/safetensors.h"
+#include "policy/model/head.h"
 #include "rollout/engine.h"
 #include "sft/chat_template.h"
 
@@ -89,7 +91,8 @@ struct GenerateOptions {
 };
 
 Status RunGenerate(const GenerateOptions& o) {
-  at::set_num_threads(WorkThreads(o.threads));
+  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+  const policy::cpu::Cpu cpu(target, WorkThreads(o.threads));
   std::string prompt = o.prompt;
   if (!o.prompt_template.empty()) {
     AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(o.prompt_template, o.folder));
@@ -107,7 +110,7 @@ Status RunGenerate(const GenerateOptions& o) {
   proto::GroupRequest& group = *request.add_groups();
   group.set_samples(o.samples);
   for (const std::int32_t id : ids) group.add_prompt_ids(static_cast<std::uint32_t>(id));
-  rollout::Engine engine(model.policy, {.stop_ids = model.stop_ids});
+  rollout::Engine engine(model.weights, cpu, {.stop_ids = model.stop_ids});
   AHA_ASSIGN(const proto::SampleReply reply, engine.Run(request));
   for (const proto::Completion& completion : reply.completions()) {
     std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
@@ -154,17 +157,27 @@ Status RunLogits(const LogitsOptions& o) {
   std::optional<policy::NumberType> as;
   if (o.dtype == "fp32") as = policy::NumberType::kFp32;
   if (o.dtype == "bf16") as = policy::NumberType::kBf16;
-  AHA_ASSIGN(const policy::Policy policy, policy::LoadPolicy(o.folder, as));
-  const auto vocab = policy.config().vocab_size;
+  AHA_ASSIGN(const policy::Weights weights, policy::LoadWeights(o.folder, as));
+  const auto vocab = weights.config().vocab_size;
   for (const std::int32_t id : o.ids) {
     if (id < 0 || id >= vocab) return Fail(Code::kInvalidArgument, "--ids: {} is outside the vocabulary of {}", id, vocab);
   }
-  if (static_cast<std::int64_t>(o.ids.size()) > policy.config().max_position_embeddings) {
-    return Fail(Code::kInvalidArgument, "--ids: {} tokens, the model takes {}", o.ids.size(), policy.config().max_position_embeddings);
+  if (static_cast<std::int64_t>(o.ids.size()) > weights.config().max_position_embeddings) {
+    return Fail(Code::kInvalidArgument, "--ids: {} tokens, the model takes {}", o.ids.size(), weights.config().max_position_embeddings);
   }
-  const c10::InferenceMode inference;
-  const at::Tensor hidden = policy.Forward(policy::PackSequences({o.ids}));
-  AHA_TRY(policy::SaveTensors({{"logits", policy::kernels::Logits(hidden, policy.head()).contiguous()}}, o.out));
+  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+  const policy::cpu::Cpu cpu(target, WorkThreads(0));
+  policy::Pass pass(weights, cpu);
+  policy::Head head(weights, cpu);
+  const std::vector<policy::SequenceTokens> sequence = {{o.ids, 0, {}}};
+  const policy::Hidden hidden = pass.Forward({sequence, nullptr});
+  std::vector<std::int32_t> rows(o.ids.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  std::vector<float> logits(rows.size() * static_cast<std::size_t>(vocab));
+  head.Logits(hidden, rows, policy::cpu::Rows<float>(logits.data(), rows.size(), static_cast<std::size_t>(vocab)));
+  const policy::TensorView tensor = {"logits", policy::SafetensorsDtype::kF32, {static_cast<std::int64_t>(rows.size()), vocab},
+                                     std::as_bytes(std::span(logits))};
+  AHA_TRY(policy::WriteSafetensors(o.out, std::vector<policy::TensorView>{tensor}, {{"format", "pt"}}));
   const Json json = {{"tokens", o.ids.size()}, {"vocab", vocab}};
   o.json ? PrintJson(json) : PrintLine(fmt::format("{}: logits [{}, {}]", o.out, o.ids.size(), vocab));
   return {};

@@ -20,7 +20,7 @@ struct RolloutArguments {
 
 Result<rollout::WorkerPolicy> LoadForRollout(const std::filesystem::path& folder) {
   AHA_ASSIGN(Model model, LoadModel(folder, Use::kInference));
-  return rollout::WorkerPolicy{std::move(model.policy), std::move(model.stop_ids)};
+  return rollout::WorkerPolicy{std::move(model.weights), std::move(model.stop_ids)};
 }
 
 Status RunRollout(const RolloutArguments& o) {

@@ -112,8 +112,9 @@ Result<Model> LoadModel(const fs::path& folder, Use use, std::optional<policy::N
                 folder.string(), tokenizer.vocab_size(), config.vocab_size);
   }
   AHA_ASSIGN(std::vector<std::int32_t> stops, StopIds(folder, config, tokenizer));
-  AHA_ASSIGN(policy::Policy policy, policy::LoadPolicy(folder, as));
-  return Model{std::move(policy), std::move(tokenizer), std::move(stops)};
+  const auto packed = use == Use::kInference ? policy::WeightsUse::kInference : policy::WeightsUse::kTraining;
+  AHA_ASSIGN(policy::Weights weights, policy::LoadWeights(folder, as, packed));
+  return Model{std::move(weights), std::move(tokenizer), std::move(stops)};
 }
 
 Status CopyTokenizer(const fs::path& from, const fs::path& to) {
@@ -125,9 +126,9 @@ Status CopyTokenizer(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-Status SaveModel(const policy::Policy& policy, const fs::path& tokenizer_from, const fs::path& folder) {
+Status SaveModel(const policy::Weights& weights, const fs::path& tokenizer_from, const fs::path& folder) {
   return WriteWholeFolder(folder, [&](const fs::path& aside) -> Status {
-    AHA_TRY(policy::SavePolicy(policy, aside));
+    AHA_TRY(policy::SaveWeights(weights, aside));
     return CopyTokenizer(tokenizer_from, aside);
   });
 }

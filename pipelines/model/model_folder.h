@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "base/result.h"
-#include "policy/model/policy.h"
+#include "policy/model/weights.h"
 #include "policy/tokenizer/tokenizer.h"
 
 namespace aha::pipelines {
 
 struct Model {
-  policy::Policy policy;
+  policy::Weights weights;
   policy::Tokenizer tokenizer;
   /// Tokens that end a completion: eos_token_id of config.json (the first), those of
   /// generation_config.json, and the one that ends an answer in the folder's chat template.
@@ -37,7 +37,7 @@ std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int
 std::int64_t AvailableBytes();
 
 /// Writes a whole model folder: weights, config, and the tokenizer's files copied from `tokenizer_from`.
-Status SaveModel(const policy::Policy& policy, const std::filesystem::path& tokenizer_from, const std::filesystem::path& folder);
+Status SaveModel(const policy::Weights& weights, const std::filesystem::path& tokenizer_from, const std::filesystem::path& folder);
 /// Copies tokenizer.json, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and
 /// generation_config.json, those that exist.
 Status CopyTokenizer(const std::filesystem::path& from, const std::filesystem::path& to);

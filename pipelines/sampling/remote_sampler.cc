@@ -25,14 +25,13 @@ class RemoteSampler : public Sampler {
     Remove(options_.weights);
   }
 
-  Status Publish(const policy::Policy& policy, std::uint64_t version) override {
+  Status Publish(const policy::Weights& weights, std::uint64_t version) override {
     const fs::path folder = fs::absolute(options_.weights) / fmt::format("version-{}", version);
-    AHA_TRY(SaveModel(policy, options_.tokenizer_from, folder));
+    AHA_TRY(SaveModel(weights, options_.tokenizer_from, folder));
     proto::WeightsUpdate update;
     update.set_version(version);
     update.set_folder(folder.string());
     AHA_ASSIGN(*update.mutable_sha256(), HashFile(folder / "model.safetensors"));
-    update.set_threads(1);  // a kernel runs on one thread, see WorkThreads
     coordinator_.Publish(update);
     published_.push_back(folder);
     if (published_.size() > kVersionsKept) {

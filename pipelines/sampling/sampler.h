@@ -7,14 +7,14 @@
 
 #include "base/deadline.h"
 #include "base/result.h"
-#include "policy/model/policy.h"
+#include "policy/model/weights.h"
 #include "proto/rollout.pb.h"
 #include "rollout/engine.h"
 
 namespace aha::pipelines {
 
-/// Runs units of work. A unit is decoded as one batch wherever it runs, so all samplers give the
-/// same completions.
+/// Runs units of work. A completion hangs on its key and the weights alone, so all samplers give the
+/// same ones.
 class Sampler {
  public:
   Sampler() = default;
@@ -22,14 +22,14 @@ class Sampler {
   Sampler& operator=(const Sampler&) = delete;
   virtual ~Sampler() = default;
 
-  /// Makes `policy` version `version` of the weights for the units to come.
-  virtual Status Publish(const policy::Policy& policy, std::uint64_t version) = 0;
+  /// Makes `weights` version `version` for the units to come.
+  virtual Status Publish(const policy::Weights& weights, std::uint64_t version) = 0;
   /// Replies in the order of `units`. `on_unit` hears of each that is done.
   virtual Result<std::vector<proto::SampleReply>> Run(const std::vector<proto::SampleRequest>& units,
                                                       const std::function<void()>& on_unit) = 0;
 };
 
-/// Engines in this process, one a thread, on the policy itself. `policy` is borrowed.
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Policy& policy, const std::vector<std::int32_t>& stop_ids, int threads);
+/// Engines in this process, one a thread of `cpu`, on the weights themselves. `weights` are borrowed.
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu);
 
 }  // namespace aha::pipelines

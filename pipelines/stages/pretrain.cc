@@ -94,7 +94,7 @@ class PretrainStage {
                         {"learning_rate", rate}};
       const bool last = step + 1 == recipe_.steps();
       if (last) {
-        AHA_ASSIGN(const double held_out, sft::EvaluateLoss(*policy_, held_out_, recipe_.micro_batch_tokens()));
+        AHA_ASSIGN(const double held_out, sft::EvaluateLoss(*weights_, *io_.cpu, held_out_, recipe_.micro_batch_tokens()));
         report.metrics.push_back({"held_out_loss", held_out});
       }
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
@@ -102,7 +102,7 @@ class PretrainStage {
       progress.Advance(1, fmt::format("loss {:.4f}", trained.loss));
     }
     report.checkpoint = io_.folder / "checkpoint";
-    AHA_TRY(SaveModel(*policy_, io_.folder / "tokenizer", report.checkpoint));
+    AHA_TRY(SaveModel(*weights_, io_.folder / "tokenizer", report.checkpoint));
     return report;
   }
 
@@ -119,9 +119,9 @@ class PretrainStage {
         ConfigOf(recipe_.architecture(), static_cast<std::int64_t>(tokenizer_->vocab_size()), stop_id_);
     AHA_ASSIGN(const policy::PolicyConfig config,
                policy::ParseConfig(policy::ConfigJson(asked), io_.stage->name() + ": architecture"));
-    policy_ = policy::Policy::Initial(config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
-    trainer_.emplace(*policy_, TrainerOptionsOf(recipe_, io_.threads));
-    state_.emplace(io_.folder, *policy_, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
+    weights_ = policy::Weights::Initial(config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
+    trainer_.emplace(*weights_, *io_.cpu, TrainerOptionsOf(recipe_));
+    state_.emplace(io_.folder, *io_.cpu, *weights_, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     for (std::uint64_t k = 0; k < kHeldOut; ++k) {
       AHA_ASSIGN(held_out_.emplace_back(), ExampleAt(kFirstHeldOut + k));
     }
@@ -179,7 +179,7 @@ class PretrainStage {
   const proto::Pretrain& recipe_;
   std::optional<CorpusMaker> corpus_;
   std::optional<policy::Tokenizer> tokenizer_;
-  std::optional<policy::Policy> policy_;
+  std::optional<policy::Weights> weights_;
   std::optional<sft::Trainer> trainer_;
   std::optional<TrainingState> state_;
   std::vector<sft::Example> held_out_;

@@ -94,7 +94,7 @@ class RejectStage {
       AHA_ASSIGN(questions.emplace_back(), source.At(k));
     }
     Progress progress(UnitCount(questions.size(), plan.prompts_per_unit), io_.stage->name() + " (units)");
-    AHA_TRY(sampler->Publish(model.policy, plan.weights_version));
+    AHA_TRY(sampler->Publish(model.weights, plan.weights_version));
     const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_ids};
     AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan, rewards, [&] { progress.Advance(1); }));
     AHA_ASSIGN(AppendFile file, AppendFile::Open(io_.folder / "groups.bin"));

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl, int threads) {
+grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl) {
   grpo::LearnerOptions options;
   options.rule = {rl.clip_low(), rl.clip_high(), rl.kl()};
   options.aggregation = rl.aggregation() == "token" ? grpo::Aggregation::kToken : grpo::Aggregation::kSequence;
@@ -34,7 +34,6 @@ grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl, int threads) {
   options.mtp_to_trunk = rl.mtp_to_trunk();
   options.updates = rl.updates_per_step();
   options.micro_batch_tokens = rl.micro_batch_tokens();
-  options.threads = threads;
   return options;
 }
 
@@ -126,7 +125,7 @@ class RlStage {
                                       ValueOf(report.metrics, "reward/" + AccuracyName())));
     }
     report.checkpoint = io_.folder / "checkpoint";
-    AHA_TRY(SaveModel(model_->policy, io_.init, report.checkpoint));
+    AHA_TRY(SaveModel(model_->weights, io_.init, report.checkpoint));
     return report;
   }
 
@@ -138,9 +137,9 @@ class RlStage {
   Status Prepare() {
     const bool with_reference = rl_.kl() > 0;
     AHA_ASSIGN(model_, LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining));
-    if (with_reference) reference_ = model_->policy.Clone();
-    learner_.emplace(model_->policy, LearnerOptionsOf(rl_, io_.threads));
-    state_.emplace(io_.folder, model_->policy, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
+    if (with_reference) reference_ = model_->weights.Clone(policy::WeightsUse::kInference);
+    learner_.emplace(model_->weights, *io_.cpu, LearnerOptionsOf(rl_));
+    state_.emplace(io_.folder, *io_.cpu, model_->weights, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
     AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(scorer_, Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
@@ -154,7 +153,7 @@ class RlStage {
       AHA_ASSIGN(questions.emplace_back(), questions_->At(step * rl_.prompts_per_step() + p));
     }
     plan_.weights_version = step;
-    AHA_TRY(sampler_->Publish(model_->policy, step));
+    AHA_TRY(sampler_->Publish(model_->weights, step));
     const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_ids};
     const auto start = Clock::now();
     AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan_, rewards_));
@@ -172,7 +171,7 @@ class RlStage {
     }
     const double rate = schedule_.At(static_cast<std::int64_t>(step));
     AHA_ASSIGN(const grpo::LearnReport learned, learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
-    if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->policy);
+    if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->weights);
     std::vector<Metric> metrics = Summarise(groups, rewards_);
     AddLearnMetrics(learned, rate, sample_seconds_, SecondsSince(start), metrics);
     return metrics;
@@ -197,7 +196,7 @@ class RlStage {
   SamplePlan plan_;
   policy::Schedule schedule_;
   std::optional<Model> model_;
-  std::optional<policy::Policy> reference_;
+  std::optional<policy::Weights> reference_;
   std::optional<grpo::Learner> learner_;
   std::optional<TrainingState> state_;
   std::optional<QuestionSource> questions_;

@@ -7,9 +7,6 @@
 #include <chrono>
 #include <fstream>
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include "base/content_hash.h"
 #include "base/log.h"
@@ -50,8 +47,8 @@ const proto::Jsonl* JsonlOf(const proto::Stage& stage) {
 
 class RecipeRun {
  public:
-  RecipeRun(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards, int threads)
-      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)), threads_(threads) {}
+  RecipeRun(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards, policy::cpu::KernelTarget target, int threads)
+      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)), cpu_(target, threads) {}
 
   Result<std::vector<StageOutcome>> Run(const std::string& only) {
     AHA_TRY(CheckNames(recipe_, rewards_.registry));
@@ -149,7 +146,7 @@ class RecipeRun {
       spdlog::warn("{}: its output is gone or was changed; it runs again", stage.name());
     }
     AHA_TRY(Begin(record, inputs));
-    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, threads_, coordinator_.get()};
+    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, &cpu_, coordinator_.get()};
     for (const proto::Stage& other : recipe_.stage()) io.stages[other.name()] = run_.StageFolder(other.name());
     const auto start = std::chrono::steady_clock::now();
     auto report = RunStage(io);
@@ -194,7 +191,7 @@ class RecipeRun {
   const Rewards& rewards_;
   proto::Recipe recipe_;
   proto::StageGraph graph_;
-  int threads_;
+  policy::cpu::Cpu cpu_;
   zmq::context_t context_;
   std::unique_ptr<rollout::Coordinator> coordinator_;  // of the rollout workers, when the recipe asks for them
 };
@@ -213,7 +210,8 @@ Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::s
 
 Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
                                             const std::string& only) {
-  return RecipeRun(loaded, run, rewards, WorkThreads(loaded.recipe.threads())).Run(only);
+  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
+  return RecipeRun(loaded, run, rewards, target, WorkThreads(loaded.recipe.threads())).Run(only);
 }
 
 int WorkThreads(std::uint32_t asked) {
@@ -223,22 +221,12 @@ int WorkThreads(std::uint32_t asked) {
     CPU_ZERO(&mask);
     threads = sched_getaffinity(0, sizeof(mask), &mask) == 0 ? CPU_COUNT(&mask) : 1;
   }
-  at::set_num_threads(1);  // a kernel runs on one thread; see run_recipe.h
   return threads;
 }
 
 std::string KernelTarget() {
-  // oneDNN, under ATen's matrix products, looks further than ATen does.
-  std::string target = at::get_cpu_capability();
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (!line.starts_with("flags")) continue;
-    for (const char* flag : {"avx512f", "avx512_bf16", "amx_bf16"}) {
-      if ((line + " ").find(fmt::format(" {} ", flag)) != std::string::npos) target += fmt::format("+{}", flag);
-    }
-    break;
-  }
-  return target;
+  const auto target = policy::cpu::ChooseKernelTarget();
+  return std::string(target ? policy::cpu::KernelTargetName(*target) : "none");
 }
 
 }  // namespace aha::pipelines

@@ -16,7 +16,7 @@
 namespace aha::pipelines {
 
 /// Changes when a change of code changes the bits of a run; a rebuild alone does not change it.
-inline constexpr std::uint64_t kNumericsVersion = 2;
+inline constexpr std::uint64_t kNumericsVersion = 3;
 
 struct StageOutcome {
   std::string name;
@@ -40,12 +40,11 @@ Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirec
                                             const std::string& only = "");
 
 /// How many threads to work with: `asked`, or every core of the process's affinity mask when 0.
-/// Work is cut into units and shards that threads share out; inside, every kernel runs on one
-/// thread, so that the number of threads changes no bit.
+/// Kernels share their work among them; the number changes no bit.
 int WorkThreads(std::uint32_t asked);
 
-/// What kernels are dispatched to: ATen's capability and the wider instruction sets that oneDNN uses,
-/// "AVX2+avx512f+avx512_bf16". Part of what fixes the bits.
+/// The name of the kernels' target (policy/kernels/cpu/target.h): this machine's fastest, or what AHA_KERNELS
+/// asks for; "none" when it asks for what there is not. Part of what fixes the bits.
 std::string KernelTarget();
 
 }  // namespace aha::pipelines

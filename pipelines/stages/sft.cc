@@ -46,7 +46,7 @@ class SftStage {
       progress.Advance(1, fmt::format("loss {:.4f}", trained.loss));
     }
     report.checkpoint = io_.folder / "checkpoint";
-    AHA_TRY(SaveModel(model_->policy, io_.init, report.checkpoint));
+    AHA_TRY(SaveModel(model_->weights, io_.init, report.checkpoint));
     return report;
   }
 
@@ -54,8 +54,8 @@ class SftStage {
   Status Prepare() {
     AHA_ASSIGN(model_, LoadModel(io_.init, Use::kTraining));
     AHA_TRY(LoadExamples());
-    trainer_.emplace(model_->policy, TrainerOptionsOf(recipe_, io_.threads));
-    state_.emplace(io_.folder, model_->policy, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
+    trainer_.emplace(model_->weights, *io_.cpu, TrainerOptionsOf(recipe_));
+    state_.emplace(io_.folder, *io_.cpu, model_->weights, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
     return {};
   }
 

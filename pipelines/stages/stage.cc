@@ -34,7 +34,7 @@ policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {
 }
 
 Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io, const Model& model, std::chrono::seconds unit_timeout) {
-  if (io.coordinator == nullptr) return MakeLocalSampler(model.policy, model.stop_ids, io.threads);
+  if (io.coordinator == nullptr) return MakeLocalSampler(model.weights, model.stop_ids, *io.cpu);
   const std::uint32_t count = io.recipe->rollout_workers();
   spdlog::info("{}: waits for {} rollout worker{} at {}", io.stage->name(), count, count == 1 ? "" : "s", io.coordinator->endpoint());
   AHA_TRY(io.coordinator->WaitForWorkers(count, Deadline::After(unit_timeout)));

@@ -32,7 +32,7 @@ struct StageIo {
   std::filesystem::path folder;               ///< the stage's own in the run directory
   std::map<std::string, std::filesystem::path> stages;  ///< folders of the stages before it
   const rewards::Registry* registry = nullptr;
-  int threads = 1;  ///< to work with; changes no bit
+  const policy::cpu::Cpu* cpu = nullptr;  ///< what to compute on; its number of threads changes no bit
   rollout::Coordinator* coordinator = nullptr;  ///< of the run's rollout workers; null: sample in this process
 };
 

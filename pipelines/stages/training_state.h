@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "pipelines/run/metrics_writer.h"
 #include "pipelines/run/stage_state.h"
-#include "policy/model/policy.h"
+#include "policy/model/weights.h"
 #include "policy/training/optimizer.h"
 
 namespace aha::pipelines {
@@ -18,8 +18,8 @@ namespace aha::pipelines {
 /// The training state of a stage and its commits. All borrowed; `reference` may be null.
 class TrainingState {
  public:
-  TrainingState(const std::filesystem::path& folder, policy::Policy& policy, policy::AdamW& optimizer,
-                policy::Policy* reference, std::vector<std::string> append_only);
+  TrainingState(const std::filesystem::path& folder, const policy::cpu::Cpu& cpu, policy::Weights& weights,
+                policy::AdamW& optimizer, policy::Weights* reference, std::vector<std::string> append_only);
 
   /// Brings folder, policy, optimizer and reference back to the last commit; returns the steps that
   /// were finished then, 0 without one. Kernels must run with the thread count they ran with then.
@@ -28,9 +28,10 @@ class TrainingState {
 
  private:
   StageState state_;
-  policy::Policy& policy_;
+  const policy::cpu::Cpu& cpu_;
+  policy::Weights& weights_;
   policy::AdamW& optimizer_;
-  policy::Policy* reference_;
+  policy::Weights* reference_;
   std::vector<std::string> append_only_;
 };
 

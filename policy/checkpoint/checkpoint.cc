@@ -1,11 +1,8 @@
 #include "policy/checkpoint/checkpoint.h"
 
 #include <algorithm>
-#include <map>
 #include <string_view>
 #include <thread>
-
-#include <ATen/ops/from_blob.h>
 
 #include "base/content_hash.h"
 #include "base/parallel.h"
@@ -20,88 +17,112 @@ namespace aha::policy {
 namespace fs = std::filesystem;
 namespace {
 
-std::optional<at::ScalarType> ScalarTypeOf(SafetensorsDtype type) {
-  switch (type) {
-    case SafetensorsDtype::kF32:
-      return at::kFloat;
-    case SafetensorsDtype::kBF16:
-      return at::kBFloat16;
-    case SafetensorsDtype::kF16:
-      return at::kHalf;
-    case SafetensorsDtype::kI64:
-      return at::kLong;
-    default:
-      return {};
-  }
+constexpr std::size_t kPieceBytes = std::size_t{4} << 20U;
+
+// What a tensor's numbers are in files and on their way.
+SafetensorsDtype TypeOf(const Weights& weights, const Weights::Tensor& tensor) {
+  const bool buffer = tensor.spec.role == TensorRole::kSelectionBias;
+  return weights.kind() == cpu::NumberKind::kBf16 && !buffer ? SafetensorsDtype::kBF16
+                                                             : SafetensorsDtype::kF32;
 }
 
-// A tensor over the file's mapped bytes; valid while the file is open.
-at::Tensor Borrow(const TensorView& tensor, at::ScalarType type) {
-  return at::from_blob(const_cast<std::byte*>(tensor.data.data()), tensor.shape,
-                       at::TensorOptions(type));
+std::size_t RowsAtOnce(std::size_t row_bytes) {
+  return std::max<std::size_t>(1, kPieceBytes / std::max<std::size_t>(1, row_bytes));
 }
 
-TensorView ViewOf(const std::string& name, const at::Tensor& value) {
-  SafetensorsDtype type = SafetensorsDtype::kF32;
-  if (value.scalar_type() == at::kBFloat16) type = SafetensorsDtype::kBF16;
-  if (value.scalar_type() == at::kLong) type = SafetensorsDtype::kI64;
-  return {name, type, value.sizes().vec(),
-          std::span(static_cast<const std::byte*>(value.const_data_ptr()), value.nbytes())};
-}
-
-// Some rows of a tensor (or numbers of a vector), on their way from a file into a policy.
+// Rows of a tensor on their way from a file into a policy.
 struct Piece {
   const StoredTensor* from = nullptr;
   const StoredTensor* scales = nullptr;  // of FP8
-  const at::Tensor* to = nullptr;
-  std::int64_t first = 0, last = 0;  // rows
+  std::size_t tensor = 0;
+  std::size_t first = 0, last = 0;  // rows
 };
-
-constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20U;
 
 void CutIntoPieces(const StoredTensor& from,
                    const StoredTensor* scales,
-                   const at::Tensor& to,
+                   const Weights& weights,
+                   std::size_t tensor,
                    std::vector<Piece>& pieces) {
-  const std::int64_t rows = to.size(0);
-  const auto row_bytes = static_cast<std::int64_t>(from.view->data.size()) / rows;
-  const std::int64_t at_once =
-      std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
-  for (std::int64_t first = 0; first < rows; first += at_once) {
-    pieces.push_back({&from, scales, &to, first, std::min(rows, first + at_once)});
+  const std::size_t rows = weights.tensors()[tensor].rows;
+  const std::size_t at_once = RowsAtOnce(from.view->data.size() / rows);
+  for (std::size_t first = 0; first < rows; first += at_once) {
+    pieces.push_back({&from, scales, tensor, first, std::min(rows, first + at_once)});
   }
 }
 
-Status Load(const Piece& piece) {
+void WriteRows(Weights& weights,
+               std::size_t tensor,
+               std::size_t first,
+               std::size_t count,
+               SafetensorsDtype type,
+               const std::byte* numbers) {
+  const std::size_t columns = weights.tensors()[tensor].columns;
+  if (type == SafetensorsDtype::kBF16) {
+    const auto* bf16 = reinterpret_cast<const cpu::Bf16*>(numbers);
+    weights.Write(tensor, first, cpu::Rows<const cpu::Bf16>(bf16, count, columns));
+  } else {
+    const auto* fp32 = reinterpret_cast<const float*>(numbers);
+    weights.Write(tensor, first, cpu::Rows<const float>(fp32, count, columns));
+  }
+}
+
+Status Load(const Piece& piece, Weights& weights) {
   const TensorView& view = *piece.from->view;
-  const auto rows = static_cast<std::size_t>(piece.to->size(0));
-  const auto first = static_cast<std::size_t>(piece.first);
-  const std::size_t row_bytes = view.data.size() / rows;
-  const auto bytes = view.data.subspan(
-      first * row_bytes, static_cast<std::size_t>(piece.last - piece.first) * row_bytes);
-  const SafetensorsDtype to =
-      piece.to->scalar_type() == at::kBFloat16 ? SafetensorsDtype::kBF16 : SafetensorsDtype::kF32;
-  auto* out =
-      static_cast<std::byte*>(piece.to->mutable_data_ptr()) + first * (piece.to->nbytes() / rows);
+  const Weights::Tensor& tensor = weights.tensors()[piece.tensor];
+  const std::size_t row_bytes = view.data.size() / tensor.rows;
+  const std::size_t count = piece.last - piece.first;
+  const auto bytes = view.data.subspan(piece.first * row_bytes, count * row_bytes);
+  const SafetensorsDtype to = TypeOf(weights, tensor);
+  std::vector<std::byte> numbers(count * tensor.columns * DtypeSize(to));
   if (Status there = Populate(bytes); !there)
     return Within(there.error(), "{}", piece.from->file->path().string());
   const bool finite = piece.scales == nullptr
-                          ? ConvertNumbers(view.dtype, bytes, to, out)
+                          ? ConvertNumbers(view.dtype, bytes, to, numbers.data())
                           : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
-                                              piece.first, piece.last, to, out);
+                                              static_cast<std::int64_t>(piece.first),
+                                              static_cast<std::int64_t>(piece.last), to,
+                                              numbers.data());
   Drop(bytes);  // read once; the page cache keeps them, this process need not
-  if (finite) return {};
-  return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
-              piece.from->file->path().string(), view.name);
+  if (!finite) {
+    return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
+                piece.from->file->path().string(), view.name);
+  }
+  WriteRows(weights, piece.tensor, piece.first, count, to, numbers.data());
+  return {};
 }
 
 int LoadThreads() {
   return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 16U));
 }
 
+// A tensor's rows for a file, some at a time, under `name`.
+TensorSource SourceOf(const Weights& weights, std::size_t index, const std::string& name) {
+  const Weights::Tensor& tensor = weights.tensors()[index];
+  const SafetensorsDtype type = TypeOf(weights, tensor);
+  const auto produce = [&weights, index, type](const ByteSink& sink) -> Status {
+    const Weights::Tensor& t = weights.tensors()[index];
+    const std::size_t row_bytes = t.columns * DtypeSize(type);
+    const std::size_t at_once = std::min(t.rows, RowsAtOnce(row_bytes));
+    std::vector<std::byte> numbers(at_once * row_bytes);
+    for (std::size_t first = 0; first < t.rows; first += at_once) {
+      const std::size_t count = std::min(at_once, t.rows - first);
+      if (type == SafetensorsDtype::kBF16) {
+        auto* bf16 = reinterpret_cast<cpu::Bf16*>(numbers.data());
+        weights.Read(index, first, cpu::Rows<cpu::Bf16>(bf16, count, t.columns));
+      } else {
+        auto* fp32 = reinterpret_cast<float*>(numbers.data());
+        weights.Read(index, first, cpu::Rows<float>(fp32, count, t.columns));
+      }
+      AHA_TRY(sink(std::span(numbers).first(count * row_bytes)));
+    }
+    return {};
+  };
+  return {name, type, tensor.spec.shape, produce};
+}
+
 }  // namespace
 
-Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) {
+Result<Weights> LoadWeights(const fs::path& folder, std::optional<NumberType> as, WeightsUse use) {
   AHA_ASSIGN(PolicyConfig config, ReadConfig(folder));
   if (as) config.dtype = *as;
   AHA_ASSIGN(const CheckpointFiles files, CheckpointFiles::Open(folder));
@@ -110,54 +131,55 @@ Result<Policy> LoadPolicy(const fs::path& folder, std::optional<NumberType> as) 
   if (const auto problems = CompareTensors(config, files); !problems.empty()) {
     return Fail(Code::kCorrupt, "{}", problems.front().message);
   }
-  Policy policy(config);
+  Weights weights(config, use);
   std::vector<Piece> pieces;
-  for (const auto* list : {&policy.parameters(), &policy.buffers()}) {
-    for (const NamedTensor& slot : *list) {
-      const StoredTensor* from = files.Find(slot.name);
-      const bool fp8 = from->view->dtype == SafetensorsDtype::kF8E4M3;
-      CutIntoPieces(*from, fp8 ? ScalesOf(files, slot.name) : nullptr, slot.value, pieces);
-    }
+  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
+    const std::string& name = weights.tensors()[t].spec.name;
+    const StoredTensor* from = files.Find(name);
+    const bool fp8 = from->view->dtype == SafetensorsDtype::kF8E4M3;
+    CutIntoPieces(*from, fp8 ? ScalesOf(files, name) : nullptr, weights, t, pieces);
   }
   AHA_TRY(RunParallel(LoadThreads(), pieces.size(),
-                      [&](std::size_t i, int) { return Load(pieces[i]); }));
-  return policy;
+                      [&](std::size_t i, int) { return Load(pieces[i], weights); }));
+  return weights;
 }
 
-Status SavePolicy(const Policy& policy, const fs::path& folder, const SaveOptions& options) {
-  AHA_TRY(WriteWholeFile(folder / "config.json", ConfigJson(policy.config())));
-  std::map<std::string_view, const at::Tensor*> values;
-  for (const auto* list : {&policy.parameters(), &policy.buffers()}) {
-    for (const NamedTensor& tensor : *list)
-      values[tensor.name] = &tensor.value;
-  }
+Status SaveWeights(const Weights& weights, const fs::path& folder, const SaveOptions& options) {
+  AHA_TRY(WriteWholeFile(folder / "config.json", ConfigJson(weights.config())));
   std::vector<TensorSource> sources;
-  for (const TensorSpec& spec : TensorsOf(policy.config())) {
-    sources.push_back(
-        SourceOf(ViewOf(spec.name, *values.at(spec.copy() ? spec.copy_of : spec.name))));
+  for (const TensorSpec& spec : TensorsOf(weights.config())) {
+    const std::size_t index = weights.IndexOf(spec.copy() ? spec.copy_of : spec.name).value();
+    sources.push_back(SourceOf(weights, index, spec.name));
   }
   return WriteCheckpoint(folder, std::move(sources), options);
 }
 
-Status SaveTensors(const std::vector<NamedTensor>& tensors, const fs::path& file) {
-  std::vector<TensorView> views;
-  views.reserve(tensors.size());
-  for (const NamedTensor& t : tensors)
-    views.push_back(ViewOf(t.name, t.value));
-  return WriteSafetensors(file, views, {{"format", "pt"}});
+Status SaveTensors(const Weights& weights,
+                   std::span<const std::size_t> which,
+                   const fs::path& file) {
+  std::vector<TensorSource> sources;
+  for (const std::size_t t : which)
+    sources.push_back(SourceOf(weights, t, weights.tensors()[t].spec.name));
+  return WriteSafetensors(file, std::move(sources), {{"format", "pt"}});
 }
 
-Result<std::vector<NamedTensor>> LoadTensors(const fs::path& path) {
+Status RestoreTensors(Weights& weights,
+                      std::span<const std::size_t> which,
+                      const fs::path& path) {
   AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
-  std::vector<NamedTensor> tensors;
-  for (const TensorView& tensor : file.tensors()) {
-    const auto type = ScalarTypeOf(tensor.dtype);
-    if (!type)
-      return Fail(Code::kCorrupt, "{}: tensor {} has an unexpected number type", path.string(),
-                  tensor.name);
-    tensors.push_back({tensor.name, Borrow(tensor, *type).clone()});
+  for (const std::size_t t : which) {
+    const Weights::Tensor& tensor = weights.tensors()[t];
+    const TensorView* stored = file.Find(tensor.spec.name);
+    if (stored == nullptr || stored->shape != tensor.spec.shape ||
+        stored->dtype != TypeOf(weights, tensor)) {
+      return Fail(Code::kCorrupt, "{}: tensor {} is missing or of another shape or type",
+                  path.string(), tensor.spec.name);
+    }
+    // A file's bytes need not be aligned.
+    const std::vector<std::byte> numbers(stored->data.begin(), stored->data.end());
+    WriteRows(weights, t, 0, tensor.rows, stored->dtype, numbers.data());
   }
-  return tensors;
+  return {};
 }
 
 Result<std::string> WeightsHash(const fs::path& folder) {

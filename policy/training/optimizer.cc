@@ -2,185 +2,160 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <numeric>
 
-#include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-#include <c10/core/GradMode.h>
+#include "policy/kernels/cpu/adamw.h"
 
 namespace aha::policy {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 15;
+std::size_t Bytes(const Weights& weights) { return weights.trainable_numbers() * sizeof(float); }
 
-std::int64_t Numbers(const Policy& policy) {
-  std::int64_t total = 0;
-  for (const NamedTensor& p : policy.parameters()) total += p.value.numel();
-  return total;
-}
-
-// Square root of the sum of squares, in double, blocks of fixed size added in order.
-double Norm(const at::Tensor& flat) {
-  const auto* x = flat.const_data_ptr<float>();
-  const std::int64_t n = flat.numel();
-  double total = 0;
-  for (std::int64_t start = 0; start < n; start += kGrain) {
-    double block = 0;
-    for (std::int64_t i = start; i < std::min(n, start + kGrain); ++i) block += double{x[i]} * double{x[i]};
-    total += block;
-  }
-  return std::sqrt(total);
+TensorView ViewOf(const char* name, const cpu::Buffer& flat) {
+  return {name,
+          SafetensorsDtype::kF32,
+          {static_cast<std::int64_t>(flat.size() / sizeof(float))},
+          {flat.data(), flat.size()}};
 }
 
 }  // namespace
 
-GradientSum::GradientSum(const Policy& policy) : flat_(at::zeros({Numbers(policy)}, at::kFloat)) {}
-
-void GradientSum::Collect(Policy& policy) {
-  const at::NoGradGuard no_grad;
-  std::int64_t at = 0;
-  for (const NamedTensor& p : policy.parameters()) {
-    at::Tensor& grad = const_cast<at::Tensor&>(p.value).mutable_grad();
-    const std::int64_t size = p.value.numel();
-    if (grad.defined()) {
-      flat_.narrow(0, at, size).add_(grad.reshape({-1}));
-      grad = at::Tensor();
-    }
-    at += size;
+AdamW::AdamW(const Weights& weights, const AdamWOptions& options)
+    : options_(options), master_(Bytes(weights)), first_(Bytes(weights)), second_(Bytes(weights)) {
+  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
+    const Weights::Tensor& tensor = weights.tensors()[t];
+    if (tensor.spec.trainable) weights.Read(t, 0, RowsOf(master_, tensor));
   }
 }
 
-AdamW::AdamW(const Policy& policy, const AdamWOptions& options)
-    : options_(options),
-      master_(at::empty({Numbers(policy)}, at::kFloat)),
-      first_(at::zeros({Numbers(policy)}, at::kFloat)),
-      second_(at::zeros({Numbers(policy)}, at::kFloat)) {
-  const at::NoGradGuard no_grad;
-  std::int64_t at = 0;
-  for (const NamedTensor& p : policy.parameters()) {
-    master_.narrow(0, at, p.value.numel()).copy_(p.value.reshape({-1}));
-    at += p.value.numel();
-    decay_.push_back(p.value.dim() >= 2 ? static_cast<float>(options.weight_decay) : 0.0F);
-  }
+cpu::Rows<float> AdamW::RowsOf(const cpu::Buffer& flat, const Weights::Tensor& tensor) const {
+  auto* numbers = reinterpret_cast<float*>(const_cast<std::byte*>(flat.data()));
+  return {numbers + tensor.offset, tensor.rows, tensor.columns};
 }
 
-double AdamW::Step(Policy& policy, const GradientSum& gradient, double learning_rate) {
-  const double norm = Norm(gradient.flat());
+void AdamW::WriteWeights(const cpu::Cpu& cpu, Weights& weights, std::size_t tensor) const {
+  // Whole panels of 32 rows a thread: no two write one cache line of the packed form.
+  constexpr std::size_t kPanel = cpu::PackedMatrix::kPanel;
+  const cpu::Rows<float> rows = RowsOf(master_, weights.tensors()[tensor]);
+  const std::size_t panels = (rows.count + kPanel - 1) / kPanel;
+  cpu.pool().ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
+    const std::size_t first = begin * kPanel;
+    const std::size_t count = std::min(end * kPanel, rows.count) - first;
+    weights.Write(tensor, first, cpu::Rows<const float>(rows[first], count, rows.width));
+  });
+}
+
+double AdamW::Step(const cpu::Cpu& cpu,
+                   Weights& weights,
+                   const Gradients& gradients,
+                   double learning_rate) {
+  const double norm = std::sqrt(cpu::SquareSum(cpu, gradients.flat()));
   if (!std::isfinite(norm)) return norm;
   ++steps_;
   const bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
-  const auto scale = static_cast<float>(clip ? options_.clip_norm / norm : 1.0);
-  const auto beta1 = static_cast<float>(options_.beta1);
-  const auto beta2 = static_cast<float>(options_.beta2);
-  const auto correct1 = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta1, static_cast<double>(steps_))));
-  const auto correct2 = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta2, static_cast<double>(steps_))));
-  const auto rate = static_cast<float>(learning_rate);
-  const auto epsilon = static_cast<float>(options_.epsilon);
-  auto* w = master_.mutable_data_ptr<float>();
-  auto* m = first_.mutable_data_ptr<float>();
-  auto* v = second_.mutable_data_ptr<float>();
-  const auto* g = gradient.flat().const_data_ptr<float>();
-  std::int64_t start = 0;
-  for (std::size_t p = 0; p < decay_.size(); ++p) {
-    const std::int64_t size = policy.parameters()[p].value.numel();
-    const float shrink = 1.0F - rate * decay_[p];
-    at::parallel_for(start, start + size, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const float grad = g[i] * scale;
-        m[i] = beta1 * m[i] + (1.0F - beta1) * grad;
-        v[i] = beta2 * v[i] + (1.0F - beta2) * grad * grad;
-        w[i] = w[i] * shrink - rate * (m[i] * correct1) / (std::sqrt(v[i] * correct2) + epsilon);
-      }
-    });
-    start += size;
+  cpu::AdamWStep step;
+  step.rate = static_cast<float>(learning_rate);
+  step.beta1 = static_cast<float>(options_.beta1);
+  step.beta2 = static_cast<float>(options_.beta2);
+  step.epsilon = static_cast<float>(options_.epsilon);
+  const auto steps = static_cast<double>(steps_);
+  step.correct1 = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta1, steps)));
+  step.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta2, steps)));
+  step.gradient_scale = static_cast<float>(clip ? options_.clip_norm / norm : 1.0);
+  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
+    const Weights::Tensor& tensor = weights.tensors()[t];
+    if (!tensor.spec.trainable) continue;
+    const bool matrix = tensor.spec.role == TensorRole::kMatrix;
+    step.decay = matrix ? static_cast<float>(options_.weight_decay) : 0.0F;
+    const cpu::Rows<const float> gradient(gradients.flat().data() + tensor.offset, tensor.rows,
+                                          tensor.columns);
+    cpu::AdamWUpdate(cpu, step, RowsOf(master_, tensor), gradient, RowsOf(first_, tensor),
+                     RowsOf(second_, tensor));
+    WriteWeights(cpu, weights, t);
   }
-  WritePolicy(policy);
   return norm;
 }
 
-void AdamW::WritePolicy(Policy& policy) const {
-  const at::NoGradGuard no_grad;
-  std::int64_t at = 0;
-  for (const NamedTensor& p : policy.parameters()) {
-    const_cast<at::Tensor&>(p.value).copy_(master_.narrow(0, at, p.value.numel()).view(p.value.sizes()));
-    at += p.value.numel();
-  }
+std::vector<TensorView> AdamW::State() const {
+  return {{"adamw.steps",
+           SafetensorsDtype::kI64,
+           {1},
+           {reinterpret_cast<const std::byte*>(&steps_), sizeof(steps_)}},
+          ViewOf("adamw.master", master_),
+          ViewOf("adamw.first_moment", first_),
+          ViewOf("adamw.second_moment", second_)};
 }
 
-std::vector<NamedTensor> AdamW::State() const {
-  at::Tensor steps = at::empty({1}, at::kLong);
-  steps.mutable_data_ptr<std::int64_t>()[0] = steps_;
-  return {{"adamw.steps", steps}, {"adamw.master", master_}, {"adamw.first_moment", first_}, {"adamw.second_moment", second_}};
-}
-
-Status AdamW::Restore(const std::vector<NamedTensor>& state, Policy& policy) {
-  const at::NoGradGuard no_grad;
-  for (const NamedTensor& mine : State()) {
-    const auto it = std::find_if(state.begin(), state.end(), [&](const NamedTensor& t) { return t.name == mine.name; });
-    if (it == state.end()) return Fail(Code::kCorrupt, "optimizer state lacks tensor {}", mine.name);
-    if (it->value.sizes() != mine.value.sizes() || it->value.scalar_type() != mine.value.scalar_type()) {
-      return Fail(Code::kCorrupt, "optimizer state: tensor {} has another shape or type than this policy's", mine.name);
+Status AdamW::Restore(const SafetensorsFile& state, const cpu::Cpu& cpu, Weights& weights) {
+  for (const TensorView& mine : State()) {
+    const TensorView* stored = state.Find(mine.name);
+    if (stored == nullptr)
+      return Fail(Code::kCorrupt, "{}: tensor {} is missing", state.path().string(), mine.name);
+    if (stored->shape != mine.shape || stored->dtype != mine.dtype) {
+      return Fail(Code::kCorrupt, "{}: tensor {} has another shape or type than this policy's",
+                  state.path().string(), mine.name);
     }
-    if (mine.name == "adamw.steps") {
-      steps_ = it->value.const_data_ptr<std::int64_t>()[0];
-    } else {
-      const_cast<at::Tensor&>(mine.value).copy_(it->value);
-    }
+    std::memcpy(const_cast<std::byte*>(mine.data.data()), stored->data.data(), mine.data.size());
   }
-  WritePolicy(policy);
+  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
+    if (weights.tensors()[t].spec.trainable) WriteWeights(cpu, weights, t);
+  }
   return {};
 }
 
 double Schedule::At(std::int64_t step) const {
-  if (step < warmup) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
+  if (step < warmup)
+    return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
   if (!cosine) return peak;
   const double span = static_cast<double>(std::max<std::int64_t>(1, total - 1 - warmup));
   const double done = std::clamp(static_cast<double>(step - warmup) / span, 0.0, 1.0);
   return peak * (final_ratio + (1 - final_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * done)));
 }
 
-void UpdateGateBiases(Policy& policy, const std::vector<at::Tensor>& load, double rate) {
+void UpdateGateBiases(Weights& weights, const ExpertLoad& load, double rate) {
   if (rate == 0) return;
-  const std::vector<at::Tensor> biases = policy.gate_biases();
+  const std::vector<std::size_t>& biases = weights.selection_biases();
   for (std::size_t l = 0; l < biases.size() && l < load.size(); ++l) {
-    const auto* counts = load[l].const_data_ptr<std::int64_t>();
-    auto* bias = biases[l].mutable_data_ptr<float>();
-    const std::int64_t experts = biases[l].numel();
-    const std::int64_t total = std::accumulate(counts, counts + experts, std::int64_t{0});
-    for (std::int64_t e = 0; e < experts; ++e) {
-      const std::int64_t missing = total - counts[e] * experts;  // sign of mean - load, exact
+    const auto experts = static_cast<std::int64_t>(load[l].size());
+    const std::int64_t total = std::accumulate(load[l].begin(), load[l].end(), std::int64_t{0});
+    std::vector<float> bias(load[l].size());
+    weights.Read(biases[l], 0, cpu::Rows<float>(bias.data(), 1, bias.size()));
+    for (std::size_t e = 0; e < bias.size(); ++e) {
+      const std::int64_t missing = total - load[l][e] * experts;  // sign of mean - load, exact
       if (missing != 0) bias[e] += static_cast<float>(missing > 0 ? rate : -rate);
     }
+    weights.Write(biases[l], 0, cpu::Rows<const float>(bias.data(), 1, bias.size()));
   }
 }
 
-double MaxViolation(const std::vector<at::Tensor>& load) {
+double MaxViolation(const ExpertLoad& load) {
   double worst = 0;
-  for (const at::Tensor& layer : load) {
-    const auto* counts = layer.const_data_ptr<std::int64_t>();
-    const std::int64_t experts = layer.numel();
-    const double mean = static_cast<double>(std::accumulate(counts, counts + experts, std::int64_t{0})) / static_cast<double>(experts);
-    if (mean > 0) worst = std::max(worst, (static_cast<double>(*std::max_element(counts, counts + experts)) - mean) / mean);
+  for (const std::vector<std::int64_t>& layer : load) {
+    const std::int64_t total = std::accumulate(layer.begin(), layer.end(), std::int64_t{0});
+    const double mean = static_cast<double>(total) / static_cast<double>(layer.size());
+    const auto most = static_cast<double>(*std::max_element(layer.begin(), layer.end()));
+    if (mean > 0) worst = std::max(worst, (most - mean) / mean);
   }
   return worst;
 }
 
-std::vector<std::vector<std::size_t>> CutMicroBatches(const std::vector<std::int64_t>& lengths, std::int64_t budget) {
+std::vector<std::vector<std::size_t>> CutMicroBatches(const std::vector<std::int64_t>& lengths,
+                                                      std::int64_t budget) {
   std::vector<std::size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
   std::vector<std::vector<std::size_t>> cuts;
-  std::int64_t longest = 0;
+  std::int64_t tokens = 0;
   for (const std::size_t i : order) {
-    const bool fits = !cuts.empty() && longest * static_cast<std::int64_t>(cuts.back().size() + 1) <= budget;
-    if (!fits) {
+    if (cuts.empty() || tokens + lengths[i] > budget) {
       cuts.emplace_back();
-      longest = lengths[i];
+      tokens = 0;
     }
     cuts.back().push_back(i);
+    tokens += lengths[i];
   }
   return cuts;
 }

@@ -4,30 +4,58 @@
 #include <cmath>
 #include <numeric>
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/tensor.h>
-#include <c10/core/GradMode.h>
-
-#include "base/parallel.h"
-
 namespace aha::policy {
+namespace {
 
-Targets TargetsFrom(const std::vector<std::vector<std::int32_t>>& sequences, const std::vector<std::int64_t>& first_S) {
-  std::vector<std::int64_t> rows, tokens;
+// A batch of whole sequences over ids that somebody else holds.
+std::vector<SequenceTokens> ViewsOf(const std::vector<std::vector<std::int32_t>>& ids_S) {
+  std::vector<SequenceTokens> views;
+  views.reserve(ids_S.size());
+  for (const auto& ids : ids_S) views.push_back({ids, 0, {}});
+  return views;
+}
+
+// What the MTP module sees of a batch: sequences that give it a target, each from its second token
+// on, and the trunk's rows that go with them.
+struct MtpBatch {
+  explicit MtpBatch(const TargetSequences& sequences) {
+    std::int32_t start = 0;  // of the trunk's rows
+    std::int32_t own = 0;    // of the module's
+    for (std::size_t s = 0; s < sequences.ids_S.size(); ++s) {
+      const std::vector<std::int32_t>& ids = sequences.ids_S[s];
+      const auto length = static_cast<std::int32_t>(ids.size());
+      const auto first = static_cast<std::int32_t>(sequences.first_S[s]);
+      if (CountMtpTargets(length, first) > 0) {
+        views.push_back({std::span(ids).subspan(1), 0, {}});
+        for (std::int32_t i = 0; i + 1 < length; ++i) trunk_rows.push_back(start + i);
+        for (std::int32_t i = std::max(2, first); i < length; ++i) {
+          targets.row_N.push_back(own + i - 2);
+          targets.token_N.push_back(ids[static_cast<std::size_t>(i)]);
+        }
+        own += length - 1;
+      }
+      start += length;
+    }
+  }
+  std::vector<SequenceTokens> views;
+  std::vector<std::int32_t> trunk_rows;
+  Targets targets;
+};
+
+}  // namespace
+
+Targets TargetsOf(const TargetSequences& sequences, std::int64_t ahead) {
   Targets targets;
   std::int64_t start = 0;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    const auto length = static_cast<std::int64_t>(sequences[s].size());
-    for (std::int64_t i = std::max<std::int64_t>(1, first_S[s]); i < length; ++i) {
-      rows.push_back(start + i - 1);
-      tokens.push_back(sequences[s][static_cast<std::size_t>(i)]);
+  for (std::size_t s = 0; s < sequences.ids_S.size(); ++s) {
+    const auto length = static_cast<std::int64_t>(sequences.ids_S[s].size());
+    for (std::int64_t i = std::max(ahead, sequences.first_S[s]); i < length; ++i) {
+      targets.row_N.push_back(static_cast<std::int32_t>(start + i - ahead));
+      targets.token_N.push_back(sequences.ids_S[s][static_cast<std::size_t>(i)]);
       targets.sequence_N.push_back(s);
     }
     start += length;
   }
-  targets.row_N = at::tensor(rows, at::kLong);
-  targets.token_N = at::tensor(tokens, at::kLong);
   return targets;
 }
 
@@ -35,89 +63,121 @@ std::int64_t CountMtpTargets(std::int64_t length, std::int64_t first) {
   return std::max<std::int64_t>(0, length - std::max<std::int64_t>(2, first));
 }
 
-MtpLoss MtpLossOf(const Policy& policy, const RaggedBatch& batch, const at::Tensor& hidden_TH,
-                  const std::vector<std::int64_t>& first_S, bool to_trunk, ForwardTrace* trace) {
-  MtpLoss out;
-  for (std::size_t s = 0; s < first_S.size(); ++s) out.tokens += CountMtpTargets(batch.new_S[s], first_S[s]);
-  if (out.tokens == 0) return out;
-  const auto mtp = policy.ForwardMtp(batch, to_trunk ? hidden_TH : hidden_TH.detach(), !to_trunk, trace);
-  std::vector<std::int64_t> rows, tokens;  // rows of the module, tokens of the batch
-  std::int64_t row = 0;
-  std::int64_t start = 0;
-  for (std::size_t s = 0; s < first_S.size(); ++s) {
-    for (std::int64_t i = 0; i + 1 < batch.new_S[s]; ++i, ++row) {
-      if (i + 2 >= batch.new_S[s] || i + 2 < first_S[s]) continue;
-      rows.push_back(row);
-      tokens.push_back(start + i + 2);
-    }
-    start += batch.new_S[s];
-  }
-  const kernels::PackedMatrix head = to_trunk ? policy.head() : kernels::PackedMatrix(policy.head().leaf().detach());
-  const at::Tensor target_N = batch.ids_T.index_select(0, at::tensor(tokens, at::kLong));
-  const at::Tensor hidden_NH = mtp.hidden_MH.index_select(0, at::tensor(rows, at::kLong));
-  out.sum = -kernels::LogprobsOf(hidden_NH, head, target_N, 1, /*with_entropy=*/false).logprob_T.sum();
-  return out;
+std::vector<float> TargetLogprobs::Of(const TargetSequences& sequences, float temperature) {
+  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
+  const Targets targets = TargetsOf(sequences);
+  std::vector<float> logprob_N(targets.row_N.size());
+  const Hidden hidden = pass_.Forward({views, nullptr});
+  head_.Logprobs(hidden, targets.row_N, targets.token_N, temperature, logprob_N);
+  return logprob_N;
 }
 
-namespace {
+Update::Update(Weights& weights,
+               const cpu::Cpu& cpu,
+               const AdamWOptions& options,
+               double bias_rate)
+    : weights_(weights),
+      cpu_(cpu),
+      pass_(weights, cpu),
+      head_(weights, cpu),
+      gradients_(weights),
+      optimizer_(weights, options),
+      bias_rate_(bias_rate) {}
 
-void AddLoad(const std::vector<at::Tensor>& from, std::vector<at::Tensor>& to) {
-  for (std::size_t l = 0; l < from.size(); ++l) {
-    if (to.size() <= l) {
-      to.push_back(from[l].clone());
-    } else {
-      to[l].add_(from[l]);
-    }
+void Update::AddLoad(const ExpertLoad& load, std::size_t first_layer) {
+  for (std::size_t l = 0; l < load.size(); ++l) {
+    if (load_.size() <= first_layer + l) load_.resize(first_layer + l + 1);
+    std::vector<std::int64_t>& sum = load_[first_layer + l];
+    sum.resize(load[l].size(), 0);
+    for (std::size_t e = 0; e < sum.size(); ++e) sum[e] += load[l][e];
   }
 }
 
-}  // namespace
-
-Update::Update(Policy& policy, const AdamWOptions& options, double bias_rate, int threads)
-    : policy_(policy), optimizer_(policy, options), bias_rate_(bias_rate), threads_(threads) {
-  for (std::size_t s = 0; s < kShards; ++s) {
-    shards_.push_back({policy.Alias(), GradientSum(policy), {}});
-    shards_.back().policy.RequireGrad(true);
+MicroReport Update::AddMtp(const TargetSequences& sequences,
+                           const Hidden& hidden,
+                           const SideLosses& side,
+                           std::size_t trunk_layers,
+                           cpu::Rows<float> dhidden) {
+  const MtpBatch batch(sequences);
+  MicroReport report;
+  report.mtp_tokens = static_cast<std::int64_t>(batch.targets.row_N.size());
+  if (report.mtp_tokens == 0) return report;
+  const Workspace::Mark mark = memory_.mark();
+  ExpertLoad load;
+  const Hidden trunk = GatherRows(cpu_, hidden, batch.trunk_rows, memory_);
+  const Hidden ahead = pass_.ForwardMtp({batch.views, nullptr}, trunk, {&mtp_tape_, &load});
+  AddLoad(load, trunk_layers);
+  std::vector<float> logprob_N(batch.targets.row_N.size());
+  head_.Logprobs(ahead, batch.targets.row_N, batch.targets.token_N, 1, logprob_N);
+  for (const float l : logprob_N) report.mtp_sum -= l;
+  const std::vector<float> slope_N(logprob_N.size(), static_cast<float>(-side.mtp));
+  const auto dahead = memory_.TakeRows<float>(ahead.tokens, ahead.width);
+  head_.LogprobsBackward(ahead, batch.targets.row_N, batch.targets.token_N, 1, {slope_N}, dahead,
+                         side.mtp_to_trunk ? &gradients_ : nullptr, TableUse::kMtpHead);
+  MtpBackwardOptions options;
+  options.balance = static_cast<float>(side.balance);
+  options.embedding = side.mtp_to_trunk;
+  if (side.mtp_to_trunk) {
+    options.dtrunk = memory_.TakeRows<float>(ahead.tokens, ahead.width);
+    std::fill_n(options.dtrunk.data, ahead.tokens * ahead.width, 0.0F);
   }
+  pass_.BackwardMtp(mtp_tape_, dahead, gradients_, options);
+  for (std::size_t m = 0; side.mtp_to_trunk && m < batch.trunk_rows.size(); ++m) {
+    float* to = dhidden[static_cast<std::size_t>(batch.trunk_rows[m])];
+    for (std::size_t i = 0; i < dhidden.width; ++i) to[i] += options.dtrunk[m][i];
+  }
+  memory_.Release(mark);
+  return report;
 }
 
-Status Update::Accumulate(std::size_t micro_batches, const std::function<MicroLoss(const Policy&, std::size_t)>& loss_of) {
-  return RunParallel(threads_, kShards, [&](std::size_t s, int /*worker*/) -> Status {
-    Shard& shard = shards_[s];
-    for (std::size_t m = s; m < micro_batches; m += kShards) {
-      const MicroLoss micro = loss_of(shard.policy, m);
-      micro.loss.backward();
-      shard.gradient.Collect(shard.policy);
-      AddLoad(micro.trace.expert_load, shard.load);
-    }
-    return {};
-  });
+Result<MicroReport> Update::Add(const TargetSequences& sequences,
+                                float temperature,
+                                bool entropies,
+                                const SideLosses& side,
+                                const SlopesOf& slopes_of) {
+  memory_.Reset();
+  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
+  const Targets targets = TargetsOf(sequences);
+  ExpertLoad load;
+  const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
+  AddLoad(load, 0);
+  std::vector<float> logprob_N(targets.row_N.size()), entropy_N(entropies ? logprob_N.size() : 0);
+  head_.Logprobs(hidden, targets.row_N, targets.token_N, temperature, logprob_N, entropy_N);
+  AHA_ASSIGN(const std::vector<float> slope_N, slopes_of(targets, logprob_N, entropy_N));
+  const auto dhidden = memory_.TakeRows<float>(hidden.tokens, hidden.width);
+  head_.LogprobsBackward(hidden, targets.row_N, targets.token_N, temperature, {slope_N}, dhidden,
+                         &gradients_);
+  MicroReport report;
+  if (side.mtp > 0 && weights_.mtp()) report = AddMtp(sequences, hidden, side, load.size(), dhidden);
+  pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance)});
+  return report;
 }
 
 Result<UpdateReport> Update::Finish(double learning_rate) {
-  const at::NoGradGuard no_grad;
-  GradientSum& gradient = shards_.front().gradient;
-  std::vector<at::Tensor>& load = shards_.front().load;
-  for (std::size_t s = 1; s < kShards; ++s) {
-    gradient.Add(shards_[s].gradient);
-    AddLoad(shards_[s].load, load);
-  }
+  gradients_.Finish(cpu_);
   UpdateReport report;
-  report.gradient_norm = optimizer_.Step(policy_, gradient, learning_rate);
+  report.gradient_norm = optimizer_.Step(cpu_, weights_, gradients_, learning_rate);
   if (!std::isfinite(report.gradient_norm)) {
-    std::int64_t at = 0;
-    for (const NamedTensor& p : policy_.parameters()) {
-      const bool finite = at::isfinite(gradient.flat().narrow(0, at, p.value.numel())).all().item<bool>();
-      if (!finite) return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate", p.name);
-      at += p.value.numel();
+    for (const Weights::Tensor& tensor : weights_.tensors()) {
+      if (!tensor.spec.trainable) continue;
+      const auto numbers = gradients_.flat().subspan(tensor.offset, tensor.numbers());
+      if (std::all_of(numbers.begin(), numbers.end(), [](float x) { return std::isfinite(x); }))
+        continue;
+      gradients_.Clear(cpu_);
+      load_.clear();
+      return Fail(Code::kInternal,
+                  "the gradient of {} is not finite; lower the learning rate", tensor.spec.name);
     }
   }
-  UpdateGateBiases(policy_, load, bias_rate_);
-  report.max_violation = MaxViolation(load);
-  for (Shard& shard : shards_) {
-    shard.gradient.Clear();
-    shard.load.clear();
+  UpdateGateBiases(weights_, load_, bias_rate_);
+  report.max_violation = MaxViolation(load_);
+  for (const std::vector<std::int64_t>& layer : load_) {
+    const std::int64_t all = std::accumulate(layer.begin(), layer.end(), std::int64_t{0});
+    const auto most = static_cast<double>(*std::max_element(layer.begin(), layer.end()));
+    report.load.push_back(most / std::max(1.0, static_cast<double>(all)));
   }
+  gradients_.Clear(cpu_);
+  load_.clear();
   return report;
 }
 

@@ -1,84 +1,114 @@
 #pragma once
 /// What pre-training, SFT and RL share: micro-batches add gradients, one step applies them. They
-/// differ in the loss alone.
+/// differ in the slopes of their losses by token alone.
 ///
 /// Shapes: T tokens of a ragged batch, N target tokens among them.
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
-#include "policy/model/policy.h"
+#include "policy/model/head.h"
+#include "policy/model/pass.h"
 #include "policy/training/optimizer.h"
 
 namespace aha::policy {
 
-/// Tokens that a loss is taken on, and the rows whose states predict them.
+/// Sequences whose tokens from `first_S` on (at least 1: nothing predicts the first) are targets.
+struct TargetSequences {
+  std::vector<std::vector<std::int32_t>> ids_S;
+  std::vector<std::int64_t> first_S;
+};
+
+/// Tokens that a loss is taken on, in order of sequences, and the rows whose states predict them.
 struct Targets {
-  at::Tensor row_N;                   ///< int64: the row before the token
-  at::Tensor token_N;                 ///< int64
+  std::vector<std::int32_t> row_N, token_N;
   std::vector<std::size_t> sequence_N;  ///< which sequence of the batch it belongs to
 };
+/// Rows count from each sequence's start; tokens `ahead` of their row.
+Targets TargetsOf(const TargetSequences& sequences, std::int64_t ahead = 1);
 
-/// Every token of a sequence from `first_S` on (at least 1: the first token is predicted by nothing).
-Targets TargetsFrom(const std::vector<std::vector<std::int32_t>>& sequences, const std::vector<std::int64_t>& first_S);
-
-/// Sum of -log P of tokens two ahead from the MTP module, over targets at or after `first_S`, and
-/// how many they are (V3, eq. 24). `to_trunk` false keeps every gradient inside the module.
-struct MtpLoss {
-  at::Tensor sum;  ///< undefined when there is no such token
-  std::int64_t tokens = 0;
-};
-MtpLoss MtpLossOf(const Policy& policy, const RaggedBatch& batch, const at::Tensor& hidden_TH,
-                  const std::vector<std::int64_t>& first_S, bool to_trunk, ForwardTrace* trace);
-/// How many tokens MtpLossOf would count.
+/// How many targets the MTP module has in a sequence: tokens at or after `first`, two ahead of
+/// another.
 std::int64_t CountMtpTargets(std::int64_t length, std::int64_t first);
 
-struct UpdateReport {
-  double gradient_norm = 0;   ///< before clipping
-  double max_violation = 0;   ///< of expert load
+/// Log-probabilities of targets under weights that are not being trained.
+class TargetLogprobs {
+ public:
+  /// Both are borrowed.
+  TargetLogprobs(const Weights& weights, const cpu::Cpu& cpu)
+      : pass_(weights, cpu), head_(weights, cpu) {}
+  std::vector<float> Of(const TargetSequences& sequences, float temperature);
+
+ private:
+  Pass pass_;
+  Head head_;
 };
 
-/// The loss of one micro-batch and what its forward passes left.
-struct MicroLoss {
-  at::Tensor loss;
-  ForwardTrace trace;
+/// Losses beside that of the targets' log-probabilities, already over the whole batch's
+/// denominators.
+struct SideLosses {
+  double balance = 0;         ///< of each sequence's balance loss
+  double mtp = 0;             ///< of each token's -log P, two ahead; 0: the module does not run
+  bool mtp_to_trunk = false;  ///< else its gradients stay inside the module
+};
+
+struct MicroReport {
+  double mtp_sum = 0;  ///< of -log P
+  std::int64_t mtp_tokens = 0;
+};
+
+struct UpdateReport {
+  double gradient_norm = 0;  ///< before clipping
+  double max_violation = 0;  ///< of expert load
+  std::vector<double> load;  ///< share of the busiest expert, a MoE layer
 };
 
 /// One policy being trained: its optimizer, and the update under way.
 ///
-/// Micro-batches are dealt to a fixed number of shards; a shard adds up its own in order, and the
-/// shards are added in order. Kernels run on one thread each, so the sums have the same bits however
-/// many threads work on the shards.
+/// Micro-batches run one after another; kernels share each among the threads of the Cpu. A gradient
+/// adds the tokens of all of them in order, so neither their size nor the threads change a bit.
 class Update {
  public:
-  Update(Policy& policy, const AdamWOptions& options, double bias_rate, int threads);
+  /// Both are borrowed; `weights` must be for training.
+  Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate);
 
-  /// Computes every micro-batch's loss by `loss_of(policy, micro_batch)`, which gets a policy to run
-  /// through and may be called from several threads at once, and adds up gradients and load.
-  Status Accumulate(std::size_t micro_batches, const std::function<MicroLoss(const Policy&, std::size_t)>& loss_of);
+  /// The gradient of a loss by each target's log-probability, given those and the entropies.
+  using SlopesOf = std::function<Result<std::vector<float>>(
+      const Targets& targets, std::span<const float> logprob_N, std::span<const float> entropy_N)>;
+  /// Forward, slopes, backward; adds gradients and expert load. `entropies` false: none are given.
+  Result<MicroReport> Add(const TargetSequences& sequences,
+                          float temperature,
+                          bool entropies,
+                          const SideLosses& side,
+                          const SlopesOf& slopes_of);
 
   /// Clip, step, bias update, clear. A gradient that is not finite is an error that names the
   /// first tensor it was found in; weights are untouched then.
   Result<UpdateReport> Finish(double learning_rate);
 
   AdamW& optimizer() { return optimizer_; }
-  [[nodiscard]] int threads() const { return threads_; }
+  [[nodiscard]] const cpu::Cpu& cpu() const { return cpu_; }
 
  private:
-  static constexpr std::size_t kShards = 4;
-  struct Shard {
-    Policy policy;
-    GradientSum gradient;
-    std::vector<at::Tensor> load;
-  };
-  Policy& policy_;
+  MicroReport AddMtp(const TargetSequences& sequences,
+                     const Hidden& hidden,
+                     const SideLosses& side,
+                     std::size_t trunk_layers,
+                     cpu::Rows<float> dhidden);
+  void AddLoad(const ExpertLoad& load, std::size_t first_layer);
+
+  Weights& weights_;
+  const cpu::Cpu& cpu_;
+  Pass pass_;
+  Head head_;
+  Tape tape_, mtp_tape_;
+  Workspace memory_;
+  Gradients gradients_;
   AdamW optimizer_;
-  std::vector<Shard> shards_;
   double bias_rate_;
-  int threads_;
+  ExpertLoad load_;
 };
 
 }  // namespace aha::policy

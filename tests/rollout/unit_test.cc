@@ -45,7 +45,9 @@ const std::vector<Ids> kPrompts = {{1, 5, 9}, {4}, {7, 2, 2, 11}, {3, 3, 3, 3, 3
 
 class UnitTest : public testing::Test {
  protected:
-  EngineOptions Options(std::int32_t stop = -1) { return WithPages(weights_.config(), 300, {.stop_id = stop, .page_tokens = 16}); }
+  EngineOptions Options(std::int32_t stop = -1) {
+    return WithPages(weights_.config(), 300, {.stop_ids = stop < 0 ? Ids{} : Ids{stop}, .page_tokens = 16});
+  }
   proto::SampleReply Run(const proto::SampleRequest& unit, std::int32_t stop = -1) {
     Engine engine(weights_, TestCpu(), Options(stop));
     auto reply = engine.Run(unit);
@@ -159,7 +161,7 @@ TEST_F(UnitTest, SamplesThatStopEarlyLeaveTheOthersAlone) {
 TEST_F(UnitTest, CountsTheTokensOfEachStep) {
   Engine engine(weights_, TestCpu(), Options());
   std::vector<std::int64_t> steps;
-  ASSERT_TRUE(engine.Run(Unit(kPrompts, 2, 3, 1), [&](std::int64_t n) { steps.push_back(n); }));
+  ASSERT_TRUE(engine.Run(Unit(kPrompts, 2, 3, 1), {.on_tokens = [&](std::int64_t n) { steps.push_back(n); }}));
   EXPECT_EQ(steps, (std::vector<std::int64_t>{10, 10, 10}));
 }
 

@@ -14,9 +14,9 @@
 #include <ATen/ops/sin.h>
 #include <ATen/ops/where.h>
 
-#include "policy/model/policy.h"
+#include "policy/reference/policy.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 // Frequencies by index, before any scaling: theta^(2j / width).
@@ -90,4 +90,4 @@ Angles RopeAngles(const PolicyConfig& config, const at::Tensor& positions_T) {
   return {at::cos(angle_TD) * amplitude, at::sin(angle_TD) * amplitude};
 }
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

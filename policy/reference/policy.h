@@ -1,10 +1,9 @@
 #pragma once
-/// A policy of any family in policy/architecture/: its weights and its forward pass. Rollout, learner
-/// and evaluation all call the one `Forward`.
+/// The same mathematics on LibTorch with its autograd: the oracle that tests hold the CPU's own pass to,
+/// and where a pass for other devices starts. No part of the program uses it.
 ///
 /// Shapes: T tokens of a ragged batch, H hidden, V vocabulary, E routed experts.
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,13 +14,14 @@
 #include "base/keyed_random.h"
 #include "base/result.h"
 #include "policy/config.h"
-#include "policy/kernels/experts.h"
-#include "policy/kernels/logprob.h"
-#include "policy/kernels/ops.h"
-#include "policy/model/batch.h"
+#include "policy/reference/experts_ops.h"
+#include "policy/reference/logprob_ops.h"
+#include "policy/reference/ops.h"
+#include "policy/reference/batch.h"
 #include "policy/model/tensors.h"
+#include "policy/model/weights.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 
 /// A tensor by the name that Hugging Face's files give it.
 struct NamedTensor {
@@ -82,6 +82,9 @@ class Policy {
   /// Random weights: N(0, initializer_range) for matrices, ones for norms, each drawn by its name.
   static Policy Initial(const PolicyConfig& config, KeyedRandom random);
 
+  /// The same weights.
+  static Policy Of(const Weights& weights);
+
   [[nodiscard]] const PolicyConfig& config() const { return config_; }
 
   /// Hidden states after the final norm, [T, H]; with a cache in `batch`, its new rows are written.
@@ -122,7 +125,6 @@ class Policy {
   void CopyFrom(const Policy& source);
 
  private:
-  friend Result<Policy> LoadPolicy(const std::filesystem::path& folder, std::optional<NumberType> as);
   explicit Policy(const PolicyConfig& config);
   /// Puts a tensor in its place.
   void Bind(const TensorSpec& spec, const at::Tensor& value);
@@ -148,4 +150,4 @@ Angles RopeAngles(const PolicyConfig& config, const at::Tensor& positions_T);
 /// Frequencies, scaling applied: fp32 [rope width / 2].
 at::Tensor RopeFrequencies(const PolicyConfig& config);
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

@@ -5,9 +5,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "policy/kernels/ops.h"
+#include "policy/reference/ops.h"
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 struct TokenLogprobs {
   at::Tensor logprob_T;  ///< fp32 [T], differentiable
@@ -23,4 +23,4 @@ TokenLogprobs LogprobsOf(const at::Tensor& hidden_TH, const PackedMatrix& head_V
 /// Logits in fp32: [T, V].
 at::Tensor Logits(const at::Tensor& hidden_TH, const PackedMatrix& head_VH);
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

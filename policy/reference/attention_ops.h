@@ -12,7 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 /// Where the rows of a ragged batch stand when sequences are laid side by side.
 struct AttentionPlan {
@@ -49,4 +49,4 @@ at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_S
 at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_SLW, std::int64_t key_heads,
                             double scale, const AttentionPlan& plan);
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

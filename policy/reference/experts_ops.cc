@@ -1,4 +1,4 @@
-#include "policy/kernels/experts.h"
+#include "policy/reference/experts_ops.h"
 
 #include <limits>
 #include <optional>
@@ -16,7 +16,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 namespace {
 
 // Indices of the `count` largest along the last dimension, the lower index first among equals.
@@ -114,4 +114,4 @@ at::Tensor ExpertLoad(const at::Tensor& experts_TK, std::int64_t experts) {
   return at::bincount(experts_TK.reshape({-1}), {}, experts);
 }
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

@@ -9,9 +9,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "policy/kernels/ops.h"
+#include "policy/reference/ops.h"
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 /// How the gate chooses (DeepSeek-V3, arXiv:2412.19437, eq. 12-16, and its softmax ancestors).
 struct GateRule {
@@ -55,4 +55,4 @@ at::Tensor BalanceLoss(const at::Tensor& scores_TE, std::int64_t experts_per_tok
 /// Tokens sent to each expert: int64 [E].
 at::Tensor ExpertLoad(const at::Tensor& experts_TK, std::int64_t experts);
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

@@ -10,9 +10,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "policy/config.h"
-#include "policy/kernels/attention.h"
+#include "policy/reference/attention_ops.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 
 /// What attention caches of every layer, in pages of `page_tokens` tokens: [pages, page_tokens, kv_width]
 /// a layer; a row is a latent and a rotated key, or the rotated key heads and the value heads.
@@ -49,4 +49,4 @@ struct CachedSequence {
 };
 RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& cache);
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

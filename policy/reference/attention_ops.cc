@@ -1,4 +1,4 @@
-#include "policy/kernels/attention.h"
+#include "policy/reference/attention_ops.h"
 
 #include <algorithm>
 #include <limits>
@@ -9,7 +9,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/softmax.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 AttentionPlan PlanAttention(const std::vector<std::int64_t>& new_S) {
   const std::vector<std::int64_t> none(new_S.size(), 0);
   return PlanCachedAttention(new_S, none, *std::max_element(new_S.begin(), new_S.end()));
@@ -96,4 +96,4 @@ at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_
   return uniform ? mixed_NAD : mixed_NAD.index_select(0, plan.unpad_T);
 }
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

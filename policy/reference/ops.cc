@@ -1,4 +1,4 @@
-#include "policy/kernels/ops.h"
+#include "policy/reference/ops.h"
 
 #include <algorithm>
 #include <bit>
@@ -12,7 +12,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 std::int64_t RowBucket(std::int64_t rows) {
   if (rows <= 16) return 16;
@@ -57,4 +57,4 @@ at::Tensor Embed(const at::Tensor& ids_T, const PackedMatrix& table_VH) {
   return at::embedding(table_VH.leaf(), ids_T);
 }
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

@@ -1,11 +1,11 @@
-#include "policy/model/batch.h"
+#include "policy/reference/batch.h"
 
 #include <algorithm>
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 at::ScalarType TypeOf(const PolicyConfig& config) {
@@ -80,4 +80,4 @@ RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& ca
   return batch;
 }
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

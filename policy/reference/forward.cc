@@ -4,9 +4,9 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
-#include "policy/model/policy.h"
+#include "policy/reference/policy.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 using kernels::Linear;
@@ -96,4 +96,4 @@ Policy::MtpOutput Policy::ForwardMtp(const RaggedBatch& batch, const at::Tensor&
   return out;
 }
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

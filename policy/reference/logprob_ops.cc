@@ -1,10 +1,10 @@
-#include "policy/kernels/logprob.h"
+#include "policy/reference/logprob_ops.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 at::Tensor Logits(const at::Tensor& hidden_TH, const PackedMatrix& head_VH) {
   return Linear(hidden_TH, head_VH).to(at::kFloat);
@@ -24,4 +24,4 @@ TokenLogprobs LogprobsOf(const at::Tensor& hidden_TH, const PackedMatrix& head_V
   return out;
 }
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

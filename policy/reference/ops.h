@@ -7,7 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace aha::policy::kernels {
+namespace aha::policy::reference::kernels {
 
 /// A weight matrix [N, K] in the one form that it has in memory. `leaf()` is what the optimizer and
 /// the checkpoint see; kernels may keep it packed in any way inside.
@@ -47,4 +47,4 @@ at::Tensor Rotate(const at::Tensor& x_TAD, const at::Tensor& cos_TD, const at::T
 /// Rows of `table_VH` by id: [T] int64 -> [T, H].
 at::Tensor Embed(const at::Tensor& ids_T, const PackedMatrix& table_VH);
 
-}  // namespace aha::policy::kernels
+}  // namespace aha::policy::reference::kernels

@@ -4,9 +4,9 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 
-#include "policy/model/policy.h"
+#include "policy/reference/policy.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 using kernels::Linear;
@@ -96,4 +96,4 @@ at::Tensor Policy::GroupedAttend(const AttentionWeights& w,
                 w.o_bias);
 }
 
-}  // namespace aha::policy
+}  // namespace aha::policy::reference
