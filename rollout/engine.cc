@@ -1,6 +1,7 @@
 #include "rollout/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -113,11 +114,21 @@ bool Engine::Step() {
   if (groups_.empty()) return false;
   const Plan& plan = scheduler_->Next();
   ++totals_.steps;
+  const auto start = std::chrono::steady_clock::now();
   RunTrunk(plan);
+  const auto trunk = std::chrono::steady_clock::now();
   NoteCached(plan);
   Draw(plan);
+  const auto head = std::chrono::steady_clock::now();
   Take(plan);
   SpeculateNext(plan);
+  const auto end = std::chrono::steady_clock::now();
+  const auto seconds = [](auto from, auto to) {
+    return std::chrono::duration<double>(to - from).count();
+  };
+  totals_.trunk_s += seconds(start, trunk);
+  totals_.head_s += seconds(trunk, head);
+  totals_.draft_s += seconds(head, end);
   Close();
   return true;
 }

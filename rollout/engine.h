@@ -35,9 +35,9 @@ struct EngineOptions {
 
 /// Who hears of a message's progress; each may be empty.
 struct UnitHooks {
-  std::function<void(std::int64_t)> on_tokens;      ///< how many each step drew
-  std::function<void(const TokenEvent&)> on_token;  ///< `request` counts groups from 0
-  std::function<void(std::size_t)> on_unit;         ///< which message is done
+  std::function<void(std::int64_t)> on_tokens = {};      ///< how many each step drew
+  std::function<void(const TokenEvent&)> on_token = {};  ///< `request` counts groups from 0
+  std::function<void(std::size_t)> on_unit = {};         ///< which message is done
 };
 
 /// Counted since the engine was made.
@@ -47,6 +47,7 @@ struct EngineTotals {
   std::uint64_t drawn = 0;           ///< tokens of completions
   std::uint64_t drafted = 0, accepted = 0;
   std::uint64_t preemptions = 0;
+  double trunk_s = 0, head_s = 0, draft_s = 0;  ///< seconds in forward passes, draws and guesses
 };
 
 /// Not thread-safe: one thread calls it. Kernels run on all threads of the Cpu.

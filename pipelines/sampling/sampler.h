@@ -29,7 +29,7 @@ class Sampler {
                                                       const std::function<void()>& on_unit) = 0;
 };
 
-/// Engines in this process, one a thread of `cpu`, on the weights themselves. `weights` are borrowed.
+/// One engine in this process, on the weights themselves. Both are borrowed.
 std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu);
 
 }  // namespace aha::pipelines

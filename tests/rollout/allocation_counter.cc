@@ -6,12 +6,18 @@ namespace {
 std::atomic<std::size_t> count{0};
 }
 
-std::size_t AllocationCount() { return count.load(); }
+std::size_t AllocationCount() {
+  return count.load();
+}
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-bool AllocationsAreCounted() { return false; }
+bool AllocationsAreCounted() {
+  return false;
+}
 #else
-bool AllocationsAreCounted() { return true; }
+bool AllocationsAreCounted() {
+  return true;
+}
 
 // glibc's own, under names that stay when malloc is replaced.
 extern "C" {

@@ -15,7 +15,8 @@
 
 namespace aha::rollout {
 
-inline policy::PolicyConfig TinyLatent(policy::NumberType type = policy::NumberType::kBf16, std::int64_t mtp = 1) {
+inline policy::PolicyConfig TinyLatent(policy::NumberType type = policy::NumberType::kBf16,
+                                       std::int64_t mtp = 1) {
   policy::PolicyConfig c;
   c.vocab_size = 96;
   c.hidden_size = 32;
@@ -70,7 +71,9 @@ inline const policy::cpu::Cpu& TestCpu(int threads = 1) {
 }
 
 /// Options with a cache of so many pages.
-inline EngineOptions WithPages(const policy::PolicyConfig& config, std::size_t pages, EngineOptions options = {}) {
+inline EngineOptions WithPages(const policy::PolicyConfig& config,
+                               std::size_t pages,
+                               EngineOptions options = {}) {
   options.cache_bytes = pages * policy::KvPool::PageBytes(config, options.page_tokens);
   return options;
 }
@@ -82,7 +85,8 @@ inline Request MakeRequest(std::uint64_t id, const policy::PolicyConfig& config)
   r.id = id;
   const std::int64_t length = random.Integer(0, 1, 70);
   for (std::int64_t i = 0; i < length; ++i) {
-    r.prompt.push_back(static_cast<std::int32_t>(random.Integer(static_cast<std::uint64_t>(100 + i), 2, config.vocab_size - 1)));
+    r.prompt.push_back(static_cast<std::int32_t>(
+        random.Integer(static_cast<std::uint64_t>(100 + i), 2, config.vocab_size - 1)));
   }
   r.samples = static_cast<std::uint32_t>(random.Integer(1, 1, 4));
   r.random = random;
@@ -105,7 +109,9 @@ inline std::vector<Outcome> Drain(Engine& engine) {
 }
 
 /// Log-probabilities of a whole sequence's completion, as the learner computes them.
-inline std::vector<float> WholeLogprobs(const policy::Weights& weights, const policy::cpu::Cpu& cpu, const Request& request,
+inline std::vector<float> WholeLogprobs(const policy::Weights& weights,
+                                        const policy::cpu::Cpu& cpu,
+                                        const Request& request,
                                         const std::vector<std::int32_t>& completion) {
   std::vector<std::int32_t> ids = request.prompt;
   ids.insert(ids.end(), completion.begin(), completion.end());
@@ -114,7 +120,8 @@ inline std::vector<float> WholeLogprobs(const policy::Weights& weights, const po
   policy::Head head(weights, cpu);
   const policy::Hidden hidden = pass.Forward({sequence, nullptr});
   std::vector<std::int32_t> rows;
-  for (std::size_t i = 0; i < completion.size(); ++i) rows.push_back(static_cast<std::int32_t>(request.prompt.size() + i) - 1);
+  for (std::size_t i = 0; i < completion.size(); ++i)
+    rows.push_back(static_cast<std::int32_t>(request.prompt.size() + i) - 1);
   std::vector<float> logprobs(rows.size());
   const float temperature = request.sampling.temperature == 0 ? 1 : request.sampling.temperature;
   head.Logprobs(hidden, rows, completion, temperature, logprobs);
@@ -127,8 +134,10 @@ inline void ExpectSame(const std::vector<Outcome>& a, const std::vector<Outcome>
     ASSERT_EQ(a[i].id, b[i].id);
     ASSERT_EQ(a[i].samples.size(), b[i].samples.size());
     for (std::size_t s = 0; s < a[i].samples.size(); ++s) {
-      EXPECT_EQ(a[i].samples[s].ids, b[i].samples[s].ids) << "request " << a[i].id << " sample " << s;
-      EXPECT_EQ(a[i].samples[s].logprobs, b[i].samples[s].logprobs) << "request " << a[i].id << " sample " << s;
+      EXPECT_EQ(a[i].samples[s].ids, b[i].samples[s].ids)
+          << "request " << a[i].id << " sample " << s;
+      EXPECT_EQ(a[i].samples[s].logprobs, b[i].samples[s].logprobs)
+          << "request " << a[i].id << " sample " << s;
       EXPECT_EQ(a[i].samples[s].finish, b[i].samples[s].finish);
     }
   }

@@ -19,7 +19,9 @@ TEST(KvPagesTest, ASharedPageIsFreeWhenItsLastOwnerLeaves) {
 TEST(KvPagesTest, ACopyIsItsOwnersAlone) {
   KvPages pages(TinyLatent(), 2, 16);
   const std::int32_t from = pages.Take(), to = pages.Take();
-  const auto byte = [&](std::int32_t page) -> std::byte& { return pages.pool().layer(0)[static_cast<std::size_t>(page) * pages.pool().page_bytes() + 5]; };
+  const auto byte = [&](std::int32_t page) -> std::byte& {
+    return pages.pool().layer(0)[static_cast<std::size_t>(page) * pages.pool().page_bytes() + 5];
+  };
   byte(from) = std::byte{7};
   pages.Copy(from, to);
   EXPECT_EQ(byte(to), std::byte{7});

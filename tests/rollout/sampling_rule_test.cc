@@ -34,7 +34,8 @@ std::int32_t PickToken(const std::vector<float>& logs, double draw, const Sampli
   policy::cpu::PackedMatrix head(logs.size(), 1, policy::cpu::NumberKind::kFp32);
   head.Pack(0, policy::cpu::Rows<const float>(logs.data(), logs.size(), 1));
   const float one = 1;
-  const policy::cpu::SampleRequest request{rule.temperature, draw, rule.top_k, rule.top_p, rule.min_p};
+  const policy::cpu::SampleRequest request{rule.temperature, draw, rule.top_k, rule.top_p,
+                                           rule.min_p};
   policy::cpu::SampledToken token;
   policy::cpu::SampleTokens<float>(TestCpu(), {&one, 1, 1}, head, {&request, 1}, {&token, 1});
   return token.token;
@@ -105,23 +106,34 @@ INSTANTIATE_TEST_SUITE_P(Table, PickTokenTest, testing::ValuesIn(kCases), [](con
 std::int32_t PickSlowly(const std::vector<float>& logs, double draw, const SamplingRule& rule) {
   double sum = 0;
   float most = logs[0];
-  for (const float l : logs) most = std::max(most, l);
-  for (const float l : logs) sum += std::exp(double{l} - double{most});
-  const auto probability = [&](std::size_t id) { return std::exp(double{logs[id]} - double{most}) / sum; };
+  for (const float l : logs)
+    most = std::max(most, l);
+  for (const float l : logs)
+    sum += std::exp(double{l} - double{most});
+  const auto probability = [&](std::size_t id) {
+    return std::exp(double{logs[id]} - double{most}) / sum;
+  };
   std::vector<std::size_t> ids(logs.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = i;
-  std::stable_sort(ids.begin(), ids.end(), [&](std::size_t a, std::size_t b) { return logs[a] > logs[b]; });
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    ids[i] = i;
+  std::stable_sort(ids.begin(), ids.end(),
+                   [&](std::size_t a, std::size_t b) { return logs[a] > logs[b]; });
   const double largest = probability(ids[0]);
   if (rule.top_k > 0 && rule.top_k < ids.size()) ids.resize(rule.top_k);
   double total = 0, running = 0;
-  for (const std::size_t id : ids) total += probability(id);
+  for (const std::size_t id : ids)
+    total += probability(id);
   std::size_t kept = 0;
-  while (kept < ids.size() && (kept == 0 || rule.top_p >= 1 || running < double{rule.top_p} * total)) running += probability(ids[kept++]);
+  while (kept < ids.size() &&
+         (kept == 0 || rule.top_p >= 1 || running < double{rule.top_p} * total))
+    running += probability(ids[kept++]);
   ids.resize(kept);
-  std::erase_if(ids, [&](std::size_t id) { return probability(id) < double{rule.min_p} * largest; });
+  std::erase_if(ids,
+                [&](std::size_t id) { return probability(id) < double{rule.min_p} * largest; });
   std::sort(ids.begin(), ids.end());
   total = running = 0;
-  for (const std::size_t id : ids) total += probability(id);
+  for (const std::size_t id : ids)
+    total += probability(id);
   for (const std::size_t id : ids) {
     running += probability(id);
     if (running > draw * total) return static_cast<std::int32_t>(id);
@@ -132,12 +144,16 @@ std::int32_t PickSlowly(const std::vector<float>& logs, double draw, const Sampl
 TEST(PickTokenTest, LargeVocabulariesAreCutByTheSameRule) {
   const KeyedRandom random(5, "logits");
   std::vector<float> logs(3001);
-  for (std::size_t i = 0; i < logs.size(); ++i) logs[i] = static_cast<float>(std::round(random.Normal(i) * 8) / 4);  // many equals
-  for (const SamplingRule& rule : {SamplingRule{}, SamplingRule{.top_k = 1}, SamplingRule{.top_k = 700}, SamplingRule{.top_p = .3F}, SamplingRule{.top_p = .999F},
-                                   SamplingRule{.min_p = .02F}, SamplingRule{.top_p = .9F, .top_k = 1000, .min_p = .01F}}) {
+  for (std::size_t i = 0; i < logs.size(); ++i)
+    logs[i] = static_cast<float>(std::round(random.Normal(i) * 8) / 4);  // many equals
+  for (const SamplingRule& rule :
+       {SamplingRule{}, SamplingRule{.top_k = 1}, SamplingRule{.top_k = 700},
+        SamplingRule{.top_p = .3F}, SamplingRule{.top_p = .999F}, SamplingRule{.min_p = .02F},
+        SamplingRule{.top_p = .9F, .top_k = 1000, .min_p = .01F}}) {
     for (std::uint64_t i = 0; i < 200; ++i) {
       const double draw = KeyedRandom(6, "draws").Uniform(i);
-      ASSERT_EQ(PickToken(logs, draw, rule), PickSlowly(logs, draw, rule)) << "top_k " << rule.top_k << " top_p " << rule.top_p << " draw " << i;
+      ASSERT_EQ(PickToken(logs, draw, rule), PickSlowly(logs, draw, rule))
+          << "top_k " << rule.top_k << " top_p " << rule.top_p << " draw " << i;
     }
   }
 }

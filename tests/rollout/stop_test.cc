@@ -9,7 +9,9 @@ namespace {
 class Pieces : public TextDecoder {
  public:
   explicit Pieces(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
-  void Append(std::int32_t id, std::string& bytes) override { bytes += pieces_[static_cast<std::size_t>(id)]; }
+  void Append(std::int32_t id, std::string& bytes) override {
+    bytes += pieces_[static_cast<std::size_t>(id)];
+  }
 
  private:
   std::vector<std::string> pieces_;
@@ -21,7 +23,9 @@ struct StopCase {
   std::int32_t at;  // token that completes a stop string; -1: none
   std::size_t which;
 };
-void PrintTo(const StopCase& c, std::ostream* os) { *os << c.name; }
+void PrintTo(const StopCase& c, std::ostream* os) {
+  *os << c.name;
+}
 
 const StopCase kCases[] = {
     {"InOneToken", {"ab", "x</s>y", "c"}, {"</s>"}, 1, 0},
@@ -52,16 +56,21 @@ TEST_P(StopTest, EndsWithTheTokenThatCompletesAString) {
   EXPECT_EQ(which, c.which);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, StopTest, testing::ValuesIn(kCases), [](const auto& p) { return p.param.name; });
+INSTANTIATE_TEST_SUITE_P(Table, StopTest, testing::ValuesIn(kCases), [](const auto& p) {
+  return p.param.name;
+});
 
 // Each token is the letter 'a' + id % 26.
 class Letters : public TextDecoder {
  public:
-  void Append(std::int32_t id, std::string& bytes) override { bytes.push_back(static_cast<char>('a' + id % 26)); }
+  void Append(std::int32_t id, std::string& bytes) override {
+    bytes.push_back(static_cast<char>('a' + id % 26));
+  }
 };
 
 TEST(StopTest, AStopStringEndsASampleWhereTheTextFirstHoldsIt) {
-  const policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+  const policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
+                                                           policy::WeightsUse::kInference);
   Request request = MakeRequest(1, weights.config());
   request.samples = 3;
   request.sampling = {.temperature = 1, .max_new_tokens = 60};
@@ -72,11 +81,13 @@ TEST(StopTest, AStopStringEndsASampleWhereTheTextFirstHoldsIt) {
   // Two letters that the first sample says in its middle.
   std::string text;
   Letters letters;
-  for (const std::int32_t id : whole[0].samples[0].ids) letters.Append(id, text);
+  for (const std::int32_t id : whole[0].samples[0].ids)
+    letters.Append(id, text);
   request.stop_strings = {"!!", text.substr(20, 2)};
   request.decoder = [] { return std::make_unique<Letters>(); };
   for (const Speculation speculation : {Speculation::kOff, Speculation::kModule}) {
-    Engine engine(weights, TestCpu(), WithPages(weights.config(), 64, {.speculation = speculation, .drafts = 4}));
+    Engine engine(weights, TestCpu(),
+                  WithPages(weights.config(), 64, {.speculation = speculation, .drafts = 4}));
     ASSERT_TRUE(engine.Add(request));
     const std::vector<Outcome> stopped = Drain(engine);
     const SampleOutcome& sample = stopped[0].samples[0];

@@ -16,9 +16,9 @@ using Ids = std::vector<std::int32_t>;
 
 // Groups with the prompts' places as their ids, `samples` of each.
 proto::SampleRequest Unit(const std::vector<Ids>& prompts,
-                             std::uint32_t samples,
-                             std::uint32_t max_new,
-                             float temperature) {
+                          std::uint32_t samples,
+                          std::uint32_t max_new,
+                          float temperature) {
   proto::SampleRequest request;
   request.set_unit(5);
   request.set_seed(3);
@@ -41,12 +41,17 @@ Ids IdsOf(const proto::Completion& completion) {
   return {completion.ids().begin(), completion.ids().end()};
 }
 
-const std::vector<Ids> kPrompts = {{1, 5, 9}, {4}, {7, 2, 2, 11}, {3, 3, 3, 3, 3, 3, 3, 3, 8}, Ids(32, 6)};
+const std::vector<Ids> kPrompts = {{1, 5, 9},
+                                   {4},
+                                   {7, 2, 2, 11},
+                                   {3, 3, 3, 3, 3, 3, 3, 3, 8},
+                                   Ids(32, 6)};
 
 class UnitTest : public testing::Test {
  protected:
   EngineOptions Options(std::int32_t stop = -1) {
-    return WithPages(weights_.config(), 300, {.stop_ids = stop < 0 ? Ids{} : Ids{stop}, .page_tokens = 16});
+    return WithPages(weights_.config(), 300,
+                     {.stop_ids = stop < 0 ? Ids{} : Ids{stop}, .page_tokens = 16});
   }
   proto::SampleReply Run(const proto::SampleRequest& unit, std::int32_t stop = -1) {
     Engine engine(weights_, TestCpu(), Options(stop));
@@ -54,10 +59,13 @@ class UnitTest : public testing::Test {
     EXPECT_TRUE(reply) << reply.error().message;
     return reply.value_or(proto::SampleReply());
   }
-  policy::Weights weights_ = policy::Weights::Initial(TinyLatent(policy::NumberType::kFp32), KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+  policy::Weights weights_ = policy::Weights::Initial(TinyLatent(policy::NumberType::kFp32),
+                                                      KeyedRandom(3, "test"),
+                                                      policy::WeightsUse::kInference);
 };
 
-// Greedy: every token is the likeliest after a pass over the whole sequence so far, without a cache.
+// Greedy: every token is the likeliest after a pass over the whole sequence so far, without a
+// cache.
 TEST_F(UnitTest, GreedyIsTheArgmaxStepByStepWithoutACache) {
   const proto::SampleReply reply = Run(Unit(kPrompts, 1, 9, 0));
   ASSERT_EQ(reply.completions_size(), static_cast<int>(kPrompts.size()));
@@ -72,7 +80,8 @@ TEST_F(UnitTest, GreedyIsTheArgmaxStepByStepWithoutACache) {
       std::vector<float> logits(96);
       const std::vector<std::int32_t> last = {static_cast<std::int32_t>(ids.size()) - 1};
       head.Logits(hidden, last, policy::cpu::Rows<float>(logits.data(), 1, 96));
-      want.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      want.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) -
+                                               logits.begin()));
       ids.push_back(want.back());
     }
     EXPECT_EQ(IdsOf(reply.completions(static_cast<int>(p))), want) << "prompt " << p;
@@ -161,7 +170,8 @@ TEST_F(UnitTest, SamplesThatStopEarlyLeaveTheOthersAlone) {
 TEST_F(UnitTest, CountsTheTokensOfEachStep) {
   Engine engine(weights_, TestCpu(), Options());
   std::vector<std::int64_t> steps;
-  ASSERT_TRUE(engine.Run(Unit(kPrompts, 2, 3, 1), {.on_tokens = [&](std::int64_t n) { steps.push_back(n); }}));
+  ASSERT_TRUE(engine.Run(Unit(kPrompts, 2, 3, 1),
+                         {.on_tokens = [&](std::int64_t n) { steps.push_back(n); }}));
   EXPECT_EQ(steps, (std::vector<std::int64_t>{10, 10, 10}));
 }
 
@@ -173,7 +183,8 @@ TEST_F(UnitTest, AsLongAsTheModelAllowsIsNotTooLong) {
   EXPECT_EQ(Run(Unit({Ids(250, 1)}, 1, 6, 1)).completions(0).ids_size(), 6);
 }
 
-// A prompt of 64 tokens is four pages; 16 samples of 4 tokens are 16 more when they share it, and all run at once.
+// A prompt of 64 tokens is four pages; 16 samples of 4 tokens are 16 more when they share it, and
+// all run at once.
 TEST_F(UnitTest, AGroupsSamplesShareTheirPrompt) {
   const proto::SampleRequest unit = Unit({Ids(64, 6)}, 16, 4, 1);
   Engine engine(weights_, TestCpu(), WithPages(weights_.config(), 22, {.page_tokens = 16}));
@@ -189,7 +200,8 @@ TEST_F(UnitTest, SeesWeightsThatChangedBetweenCalls) {
   Engine engine(weights_, TestCpu(), Options());
   proto::SampleRequest unit = Unit({{1, 5, 9}}, 1, 8, 0);
   const Ids before = IdsOf(engine.Run(unit).value().completions(0));
-  weights_.CopyFrom(policy::Weights::Initial(weights_.config(), KeyedRandom(4, "test"), policy::WeightsUse::kInference));
+  weights_.CopyFrom(policy::Weights::Initial(weights_.config(), KeyedRandom(4, "test"),
+                                             policy::WeightsUse::kInference));
   unit.set_weights_version(8);
   const auto after = engine.Run(unit).value();
   EXPECT_NE(IdsOf(after.completions(0)), before);
