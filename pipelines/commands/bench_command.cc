@@ -22,7 +22,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct BenchOptions {
-  std::string folder, speculation = "off";
+  std::string folder, text, speculation = "off";
+  std::vector<std::int32_t> text_ids;
   std::vector<std::uint32_t> batches = {1, 16, 64};
   std::uint32_t prompt = 64, most_new = 128, samples = 1, threads = 0, drafts = 1;
   double temperature = 1;
@@ -49,7 +50,8 @@ rollout::Request RequestOf(const BenchOptions& o,
   const KeyedRandom random = KeyedRandom(1, "bench").With(id);
   rollout::Request request;
   request.id = id;
-  for (std::uint32_t i = 0; i < o.prompt; ++i) {
+  request.prompt = o.text_ids;
+  for (std::uint32_t i = 0; o.text_ids.empty() && i < o.prompt; ++i) {
     request.prompt.push_back(
         static_cast<std::int32_t>(random.Integer(i, 0, config.vocab_size - 1)));
   }
@@ -178,10 +180,14 @@ Json JsonOf(const Figures& f) {
   return json;
 }
 
-Status RunBench(const BenchOptions& o) {
+Status RunBench(BenchOptions o) {
   AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
   const policy::cpu::Cpu cpu(target, WorkThreads(o.threads));
   AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
+  if (!o.text.empty()) {
+    AHA_ASSIGN(o.text_ids, model.tokenizer.Encode(o.text));
+    o.prompt = static_cast<std::uint32_t>(o.text_ids.size());
+  }
   const policy::cpu::MachinePeak peak = policy::cpu::MeasurePeak(cpu.threads());
   PrintLine(fmt::format(
       "{} thread(s), {}: peak bf16 {:.0f} GFLOP/s, fp32 {:.0f} GFLOP/s, memory {:.1f} GB/s",
@@ -229,6 +235,7 @@ void AddBenchCommand(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 1048576));
   command->add_option("--new", o->most_new, "New tokens of each sample")
       ->check(CLI::Range(2, 1048576));
+  command->add_option("--text", o->text, "The prompt of all, instead of random tokens");
   command->add_option("--samples", o->samples, "Samples that share a prompt")
       ->check(CLI::Range(1, 4096));
   command->add_option("--temperature", o->temperature, "0: greedy")->check(CLI::Range(0.0, 100.0));
