@@ -11,7 +11,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(AHA_BUILD_TESTS "Build the tests" ON)
-option(AHA_BUILD_BENCH "Build the benchmarks (needs Google Benchmark)" OFF)
+option(AHA_BUILD_BENCH "Build the benchmarks that need Google Benchmark" OFF)
 option(AHA_FUZZ "Build the libFuzzer targets alone, with clang and without LibTorch (preset fuzz)" OFF)
 set(AHA_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 

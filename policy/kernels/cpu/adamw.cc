@@ -69,9 +69,10 @@ double SquareSum(const Cpu& cpu, std::span<const float> numbers) {
   const auto square_sum = OpsKernelsFor(cpu.target()).square_sum;
   std::vector<double> sums((numbers.size() + kBlock - 1) / kBlock, 0);
   cpu.pool().ParallelFor(sums.size(), 4, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t b = begin; b < end; ++b)
+    for (std::size_t b = begin; b < end; ++b) {
       sums[b] =
           square_sum(numbers.data() + b * kBlock, std::min(kBlock, numbers.size() - b * kBlock));
+    }
   });
   for (std::size_t step = 1; step < sums.size(); step *= 2) {
     for (std::size_t i = 0; i + step < sums.size(); i += 2 * step)

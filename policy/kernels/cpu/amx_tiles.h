@@ -74,9 +74,10 @@ class ModelTiles {
   }
   template <int tile>
   void Load(const void* from, std::size_t stride) {
-    for (std::size_t r = 0; r < 16; ++r)
+    for (std::size_t r = 0; r < 16; ++r) {
       std::memcpy(tiles_[tile].data() + r * 64, static_cast<const std::byte*>(from) + r * stride,
                   64);
+    }
   }
   template <int tile>
   void Store(void* to, std::size_t stride) {
@@ -92,7 +93,7 @@ class ModelTiles {
           even = Flush(std::fma(Number(a, m, 2 * k), Number(b, k, 2 * n), even));
           odd = Flush(std::fma(Number(a, m, 2 * k + 1), Number(b, k, 2 * n + 1), odd));
         }
-        float total;
+        float total = 0;
         std::byte* place = tiles_[sum].data() + m * 64 + n * 4;
         std::memcpy(&total, place, 4);
         total = Flush(Flush(total) + Flush(even + odd));
@@ -104,7 +105,7 @@ class ModelTiles {
  private:
   static float Flush(float x) { return std::fabs(x) < 0x1p-126F ? std::copysign(0.0F, x) : x; }
   [[nodiscard]] float Number(int tile, std::size_t row, std::size_t column) const {
-    Bf16 x;
+    Bf16 x{};
     std::memcpy(&x, tiles_[static_cast<std::size_t>(tile)].data() + row * 64 + column * 2, 2);
     return Flush(ToFloat(x));
   }

@@ -140,11 +140,11 @@ void Gemm(const GemmCall& call) {
 
 template <class Tiles>
 const GemmKernels& Table() {
-  static const GemmKernels kTable = {Gemm<Tiles, Bf16, false>, Gemm<Tiles, float, false>,
-                                     GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32,
-                                     Gemm<Tiles, Bf16, true>,
-                                     GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32_swiglu};
-  return kTable;
+  static const GemmKernels table = {Gemm<Tiles, Bf16, false>, Gemm<Tiles, float, false>,
+                                    GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32,
+                                    Gemm<Tiles, Bf16, true>,
+                                    GemmKernelsFor(KernelTarget::kAvx512Bf16).fp32_swiglu};
+  return table;
 }
 
 }  // namespace

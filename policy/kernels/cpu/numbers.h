@@ -50,7 +50,8 @@ struct Rows {
   Rows(T* first, std::size_t rows, std::size_t columns, std::size_t apart)
       : data(first), count(rows), width(columns), stride(apart) {}
   template <class U>
-  requires(std::is_same_v<T, const U>) Rows(const Rows<U>& other)
+  requires(std::is_same_v<T, const U>)
+      Rows(const Rows<U>& other)  // NOLINT(google-explicit-constructor): as T* to const T*
       : data(other.data), count(other.count), width(other.width), stride(other.stride) {}
 
   T* operator[](std::size_t row) const { return data + row * stride; }

@@ -78,7 +78,8 @@ Result<KernelTarget> ChooseKernelTarget(std::string_view request) {
 }
 
 Result<KernelTarget> ChooseKernelTarget() {
-  const char* request = std::getenv("AHA_KERNELS");
+  const char* request =
+      std::getenv("AHA_KERNELS");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   return ChooseKernelTarget(request == nullptr ? "" : request);
 }
 

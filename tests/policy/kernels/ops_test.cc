@@ -129,7 +129,7 @@ TEST_P(OpsTest, NormWeightGradientIgnoresHowTokensAreCut) {
   EXPECT_TRUE(SameBits(dx, dx_cut));
 }
 
-// facts.md 6.10: q = [1,2,3,4] at position 3, angles 1 and 0.01 a position, pairs side by side.
+// Worked values: q = [1,2,3,4] at position 3, angles 1 and 0.01 a position, pairs side by side.
 TEST_P(OpsTest, RotatesPairsOfEitherLayout) {
   Matrix<float> cos(4, 2), sin(4, 2);
   for (std::size_t p = 0; p < 4; ++p) {
