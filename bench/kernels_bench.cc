@@ -16,7 +16,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "bench/machine_peak.h"
+#include "policy/kernels/cpu/machine_peak.h"
 #include "policy/kernels/cpu/adamw.h"
 #include "policy/kernels/cpu/attention.h"
 #include "policy/kernels/cpu/attention_backward.h"

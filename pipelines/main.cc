@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   AddReproduceCommands(app, action);
   AddRecipeCommands(app, action);
   AddModelCommands(app, action);
+  AddBenchCommand(app, action);
   AddChatCommand(app, action);
   AddTokenCommands(app, action);
   AddCheckpointCommands(app, action);

@@ -1,193 +1,301 @@
 #include "rollout/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <utility>
 
-#include "base/keyed_random.h"
-#include "rollout/kv_pool.h"
-#include "rollout/sampler.h"
+#include "rollout/diagnosis.h"
 
 namespace aha::rollout {
 
-// One sample being decoded.
-struct Engine::Row {
-  std::vector<std::int32_t> pages;
-  std::int64_t context = 0;      // tokens whose rows are in the cache
-  std::int32_t next = 0;         // drawn, not yet in the cache
-  proto::Completion* out = nullptr;
-  KeyedRandom random;
-  bool finished = false;
-};
+Engine::Engine(const policy::Weights& weights,
+               const policy::cpu::Cpu& cpu,
+               const EngineOptions& options)
+    : weights_(weights), cpu_(cpu), options_(options), pass_(weights, cpu), head_(weights, cpu) {
+  hidden_.kind = weights.kind();
+  hidden_.width = static_cast<std::size_t>(weights.config().hidden_size);
+  if (!weights.mtp() && options_.speculation == Speculation::kModule)
+    options_.speculation = Speculation::kOff;
+}
 
-Engine::Engine(const policy::Weights& weights, const policy::cpu::Cpu& cpu, const EngineOptions& options)
-    : config_(weights.config()), pass_(weights, cpu), head_(weights, cpu), options_(options) {}
 Engine::~Engine() = default;
 
-Status Engine::Check(const proto::SampleRequest& request) const {
-  const auto most_new = static_cast<std::int64_t>(request.sampling().max_new_tokens());
-  if (most_new < 1) return Fail(Code::kInvalidArgument, "max_new_tokens is {}, must be at least 1", most_new);
-  for (const proto::GroupRequest& group : request.groups()) {
-    if (group.prompt_ids().empty()) return Fail(Code::kInvalidArgument, "prompt {} has no tokens", group.prompt_id());
-    for (const std::uint32_t id : group.prompt_ids()) {
-      if (id < config_.vocab_size) continue;
-      return Fail(Code::kInvalidArgument, "prompt {}: token id {} is outside the vocabulary of {}; do tokenizer and model match?",
-                  group.prompt_id(), id, config_.vocab_size);
-    }
-    if (group.prompt_ids_size() + most_new > config_.max_position_embeddings) {
-      return Fail(Code::kInvalidArgument, "prompt {}: {} tokens and {} new ones exceed max_position_embeddings {}",
-                  group.prompt_id(), group.prompt_ids_size(), most_new, config_.max_position_embeddings);
-    }
+void Engine::MakeCache() {
+  if (scheduler_) return;
+  const policy::PolicyConfig& config = weights_.config();
+  const std::size_t page = policy::KvPool::PageBytes(config, options_.page_tokens);
+  const auto positions = static_cast<std::size_t>(config.max_position_embeddings);
+  // A row and its copy of a shared prompt.
+  const std::size_t a_row = 2 * (positions / options_.page_tokens + 1);
+  SchedulerOptions options;
+  options.pages = std::min(options_.cache_bytes / page, a_row * options_.most_rows);
+  options.page_tokens = options_.page_tokens;
+  options.most_rows = options_.most_rows;
+  options.prefill_tokens = options_.prefill_tokens;
+  options.module = options_.speculation == Speculation::kModule;
+  scheduler_ = std::make_unique<Scheduler>(config, options);
+  if (options.module) module_ = std::make_unique<ModuleDrafter>(pass_, head_, scheduler_->pages());
+}
+
+Status Engine::Add(Request request) {
+  AHA_TRY(Guard("the cache", [&] { MakeCache(); }));
+  AHA_TRY(CheckRequest(request, weights_.config()));
+  if (groups_.contains(request.id))
+    return Fail(Code::kBusy, "request {} is under way already; ids must differ", request.id);
+  const std::size_t needed = scheduler_->PagesToFinish(
+      request.prompt.size(), request.sampling.max_new_tokens, request.samples > 1);
+  if (needed > scheduler_->pages().total()) {
+    return Fail(Code::kExhausted,
+                "request {}: a sample of {} tokens and {} new ones needs {} pages of the cache, "
+                "which has {}; raise cache_bytes",
+                request.id, request.prompt.size(), request.sampling.max_new_tokens, needed,
+                scheduler_->pages().total());
   }
+  if (scheduler_->waiting() + request.samples > options_.most_queued) {
+    return Fail(Code::kExhausted,
+                "request {}: {} samples and the {} that wait exceed most_queued {}", request.id,
+                request.samples, scheduler_->waiting(), options_.most_queued);
+  }
+  auto group = std::make_unique<Group>();
+  group->request = std::move(request);
+  group->rows.resize(group->request.samples);
+  group->left = group->rows.size();
+  if (group->shares()) group->prompt.last.reserve(StateRows::RowBytes(hidden_));
+  for (std::uint32_t s = 0; s < group->request.samples; ++s) {
+    Row& row = group->rows[s];
+    row.group = group.get();
+    row.sample = s;
+    row.drafts.reserve(options_.drafts);
+    if (!group->request.stop_strings.empty())
+      row.stops.emplace(group->request.stop_strings, group->request.decoder());
+  }
+  scheduler_->Add(*group);
+  const std::uint64_t id = group->request.id;
+  groups_.emplace(id, std::move(group));
   return {};
 }
 
-Status Engine::ReservePages(const proto::SampleRequest& request) {
-  const std::int64_t size = options_.page_tokens;
-  std::int64_t needed = 1;
-  for (const proto::GroupRequest& group : request.groups()) {
-    const std::int64_t prompt = group.prompt_ids_size();
-    const std::int64_t whole = prompt + static_cast<std::int64_t>(request.sampling().max_new_tokens());
-    const std::int64_t own = (whole + size - 1) / size - prompt / size;
-    needed += prompt / size + 1 + own * static_cast<std::int64_t>(group.samples());
-  }
-  if (pool_ && pool_->pages() >= needed) return {};
-  const std::int64_t bytes = needed * static_cast<std::int64_t>(policy::KvPool::PageBytes(config_, static_cast<std::size_t>(size)));
-  if (bytes > options_.cache_bytes) {
-    return Fail(Code::kExhausted, "the cache of {} prompts needs {} MiB, more than the {} MiB allowed; lower prompts_per_unit",
-                request.groups_size(), bytes >> 20U, options_.cache_bytes >> 20U);
-  }
-  pool_ = std::make_unique<KvPool>(config_, static_cast<std::int32_t>(needed), static_cast<std::int32_t>(size));
-  return {};
+bool Engine::Cancel(std::uint64_t id) {
+  const auto found = groups_.find(id);
+  if (found == groups_.end() || found->second->cancelled) return false;
+  found->second->cancelled = true;
+  cancelled_.push_back(found->second.get());
+  return true;
 }
 
-std::vector<Engine::Row> Engine::Prefill(const proto::SampleRequest& request, proto::SampleReply& reply) {
-  // Each prompt once; its last state is where all of its samples start.
-  std::vector<std::vector<std::int32_t>> prompt_pages;
-  std::vector<std::vector<std::int32_t>> prompt_ids;
-  std::vector<policy::SequenceTokens> prompts;
-  for (const proto::GroupRequest& group : request.groups()) {
-    const std::int64_t count = (group.prompt_ids_size() + options_.page_tokens - 1) / options_.page_tokens;
-    auto& pages = prompt_pages.emplace_back();
-    for (std::int64_t i = 0; i < count; ++i) pages.push_back(pool_->Take());
-  }
-  std::vector<std::int32_t> last_P;
-  std::int32_t end = 0;
-  for (const proto::GroupRequest& group : request.groups()) {
-    prompt_ids.emplace_back(group.prompt_ids().begin(), group.prompt_ids().end());
-    end += group.prompt_ids_size();
-    last_P.push_back(end - 1);
-  }
-  for (std::size_t g = 0; g < prompt_ids.size(); ++g) prompts.push_back({prompt_ids[g], 0, prompt_pages[g]});
-  const policy::Hidden hidden = pass_.Forward({prompts, &pool_->storage()});
-
-  std::vector<Row> rows;
-  const KeyedRandom stage(request.seed(), "sample/" + request.stage());
-  std::vector<std::int32_t> from;
-  for (int g = 0; g < request.groups_size(); ++g) {
-    const proto::GroupRequest& group = request.groups(g);
-    const auto& pages = prompt_pages[static_cast<std::size_t>(g)];
-    const bool partial = group.prompt_ids_size() % options_.page_tokens != 0;
-    for (std::uint32_t s = 0; s < group.samples(); ++s) {
-      Row row{{}, group.prompt_ids_size(), 0, reply.add_completions(),
-              stage.With(group.visit()).With(group.prompt_id()).With(s)};
-      proto::SampleKey& key = *row.out->mutable_key();
-      key.set_seed(request.seed());
-      key.set_stage(request.stage());
-      key.set_visit(group.visit());
-      key.set_prompt_id(group.prompt_id());
-      key.set_sample(s);
-      row.out->set_weights_version(request.weights_version());
-      for (std::size_t i = 0; i < pages.size(); ++i) {
-        const bool copied = partial && i + 1 == pages.size();
-        if (!copied) pool_->Share(pages[i]);
-        row.pages.push_back(copied ? pool_->Copy(pages[i]) : pages[i]);
-      }
-      from.push_back(last_P[static_cast<std::size_t>(g)]);
-      rows.push_back(std::move(row));
+void Engine::EndCancelled() {
+  for (Group* group : std::exchange(cancelled_, {})) {
+    for (Row& row : group->rows) {
+      if (!row.finished()) row.out.finish = Finish::kCancelled;
     }
-    for (const std::int32_t page : pages) pool_->Release(page);
-  }
-  Draw(hidden, from, rows, request);
-  return rows;
-}
-
-void Engine::Draw(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, std::vector<Row>& rows, const proto::SampleRequest& request) {
-  const SamplingRule rule{request.sampling().temperature(), request.sampling().has_top_p() ? request.sampling().top_p() : 1.0,
-                          static_cast<std::int64_t>(request.sampling().top_k())};
-  const auto draw_of = [](const Row& row) { return row.random.Uniform(static_cast<std::uint64_t>(row.out->ids_size())); };
-  std::vector<policy::cpu::SampledToken> drawn(rows.size());
-  if (rule.temperature == 0 || (rule.top_k <= 0 && rule.top_p >= 1)) {
-    std::vector<policy::cpu::SampleRequest> requests;
-    for (const Row& row : rows) requests.push_back({static_cast<float>(rule.temperature), draw_of(row)});
-    head_.Sample(hidden, row_B, requests, drawn);
-  } else {
-    DrawFromSome(hidden, row_B, rule, rows, drawn);
-  }
-  const auto most_new = static_cast<int>(request.sampling().max_new_tokens());
-  for (std::size_t b = 0; b < rows.size(); ++b) {
-    Row& row = rows[b];
-    row.next = drawn[b].token;
-    row.out->add_ids(static_cast<std::uint32_t>(row.next));
-    row.out->add_logprobs(drawn[b].logprob);
-    const bool stopped = std::find(options_.stop_ids.begin(), options_.stop_ids.end(), row.next) != options_.stop_ids.end();
-    row.finished = stopped || row.out->ids_size() >= most_new;
-    if (row.finished) row.out->set_finish(stopped ? proto::FINISH_STOP : proto::FINISH_LENGTH);
+    scheduler_->Remove(*group, false);
+    CloseGroup(*group);
   }
 }
 
-void Engine::DrawFromSome(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, const SamplingRule& rule, const std::vector<Row>& rows,
-                          std::vector<policy::cpu::SampledToken>& drawn) {
-  const auto vocab = static_cast<std::size_t>(config_.vocab_size);
-  std::vector<float> logits(vocab);
-  for (std::size_t b = 0; b < rows.size(); ++b) {
-    const std::span<const std::int32_t> row(&row_B[b], 1);
-    head_.Logits(hidden, row, policy::cpu::Rows<float>(logits.data(), 1, vocab));
-    const double most = *std::max_element(logits.begin(), logits.end());
-    double sum = 0;
-    for (const float l : logits) sum += std::exp((l - most) / rule.temperature);
-    for (float& l : logits) l = static_cast<float>((l - most) / rule.temperature - std::log(sum));
-    drawn[b].token = PickToken(logits, rows[b].random.Uniform(static_cast<std::uint64_t>(rows[b].out->ids_size())), rule);
-    head_.Logprobs(hidden, row, std::span(&drawn[b].token, 1), static_cast<float>(rule.temperature), std::span(&drawn[b].logprob, 1));
-  }
+void Engine::SwapWeights(std::uint64_t version) {
+  version_ = version;
+  if (scheduler_) scheduler_->Forget();
 }
 
-void Engine::DropFinished(std::vector<Row>& rows) {
-  for (const Row& row : rows) {
-    if (!row.finished) continue;
-    for (const std::int32_t page : row.pages) pool_->Release(page);
-  }
-  std::erase_if(rows, [](const Row& row) { return row.finished; });
+std::vector<Outcome> Engine::TakeOutcomes() {
+  return std::exchange(outcomes_, {});
 }
 
-Result<proto::SampleReply> Engine::Run(const proto::SampleRequest& request,
-                                       const std::function<void(std::int64_t)>& on_tokens,
-                                       const std::function<void(const proto::SampleReply&)>& on_step) {
-  AHA_TRY(Check(request));
-  AHA_TRY(ReservePages(request));
-  proto::SampleReply reply;
-  reply.set_unit(request.unit());
-  reply.set_weights_version(request.weights_version());
-  if (request.groups().empty()) return reply;
-  int total = 0;
-  for (const proto::GroupRequest& group : request.groups()) total += static_cast<int>(group.samples());
-  reply.mutable_completions()->Reserve(total);
-  std::vector<Row> rows = Prefill(request, reply);
-  while (true) {
-    if (on_tokens) on_tokens(static_cast<std::int64_t>(rows.size()));
-    if (on_step) on_step(reply);
-    DropFinished(rows);
-    if (rows.empty()) return reply;
-    std::vector<policy::SequenceTokens> step;
-    std::vector<std::int32_t> places;
-    step.reserve(rows.size());
-    for (Row& row : rows) {
-      if (row.context % options_.page_tokens == 0) row.pages.push_back(pool_->Take());
-      places.push_back(static_cast<std::int32_t>(step.size()));
-      step.push_back({std::span(&row.next, 1), static_cast<std::size_t>(row.context), row.pages});
-      ++row.context;
+EngineTotals Engine::totals() const {
+  EngineTotals totals = totals_;
+  if (scheduler_) totals.preemptions = scheduler_->preemptions();
+  return totals;
+}
+
+bool Engine::Step() {
+  EndCancelled();
+  if (groups_.empty()) return false;
+  const Plan& plan = scheduler_->Next();
+  ++totals_.steps;
+  const auto start = std::chrono::steady_clock::now();
+  RunTrunk(plan);
+  const auto trunk = std::chrono::steady_clock::now();
+  NoteCached(plan);
+  Draw(plan);
+  const auto head = std::chrono::steady_clock::now();
+  Take(plan);
+  SpeculateNext(plan);
+  const auto end = std::chrono::steady_clock::now();
+  const auto seconds = [](auto from, auto to) {
+    return std::chrono::duration<double>(to - from).count();
+  };
+  totals_.trunk_s += seconds(start, trunk);
+  totals_.head_s += seconds(trunk, head);
+  totals_.draft_s += seconds(head, end);
+  Close();
+  return true;
+}
+
+void Engine::RunTrunk(const Plan& plan) {
+  ids_.clear();
+  starts_.clear();
+  sequences_.clear();
+  for (const Part& part : plan.parts) {
+    starts_.push_back(ids_.size());
+    for (std::size_t i = part.first; i < part.first + part.count - part.drafts; ++i) {
+      ids_.push_back(part.row != nullptr ? part.row->token(i) : part.group->request.prompt[i]);
     }
-    Draw(pass_.Forward({step, &pool_->storage()}), places, rows, request);
+    for (std::size_t d = 0; d < part.drafts; ++d)
+      ids_.push_back(part.row->drafts[d]);
   }
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const Part& part = plan.parts[p];
+    sequences_.push_back({std::span<const std::int32_t>(ids_).subspan(starts_[p], part.count),
+                          part.first,
+                          part.row != nullptr ? part.row->pages : part.group->prompt.pages});
+  }
+  if (sequences_.empty()) return;
+  hidden_ = pass_.Forward({sequences_, &scheduler_->pages().pool()});
+  totals_.forward_tokens += ids_.size();
+}
+
+// A prompt that is whole now: its samples start from its last state, those that run at once.
+void Engine::FinishPrompt(Group& group, const std::byte* last) {
+  group.prompt.last.assign(last, last + StateRows::RowBytes(hidden_));
+  if (module_) return;  // its entries are still to come
+  for (Row& row : group.rows) {
+    if (!row.running || row.joined) continue;
+    scheduler_->Join(row);
+    if (row.pending() == 0) fresh_.push_back(&row);
+  }
+}
+
+void Engine::NoteCached(const Plan& plan) {
+  fresh_.assign(plan.fresh.begin(), plan.fresh.end());
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const Part& part = plan.parts[p];
+    const std::size_t cached = part.first + part.count - part.drafts;
+    (part.row != nullptr ? part.row->cached : part.group->prompt.cached) = cached;
+    if (part.row != nullptr || !part.group->prompt_ready()) continue;
+    FinishPrompt(*part.group, StateRows::RowOf(hidden_, starts_[p] + part.count - 1));
+  }
+}
+
+void Engine::AddDrawing(Row& row, std::size_t part, std::size_t offset, const std::byte* state) {
+  rows_.push_back(static_cast<std::int32_t>(drawings_.size()));
+  drawings_.push_back({&row, part, offset});
+  draws_.push_back(DrawOf(row, row.out.ids.size() + offset));
+  states_.AddSaved(hidden_, state);
+}
+
+void Engine::Draw(const Plan& plan) {
+  drawings_.clear();
+  draws_.clear();
+  rows_.clear();
+  states_.Clear();
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const Part& part = plan.parts[p];
+    if (part.row == nullptr || part.row->pending() > 0) continue;
+    for (std::size_t d = 0; d <= part.drafts; ++d) {
+      AddDrawing(*part.row, p, d,
+                 StateRows::RowOf(hidden_, starts_[p] + part.count - 1 - part.drafts + d));
+    }
+  }
+  for (Row* row : fresh_)
+    AddDrawing(*row, kNoPart, 0, row->group->prompt.last.data());
+  drawn_.resize(drawings_.size());
+  if (!drawings_.empty()) head_.Sample(states_.view(), rows_, draws_, drawn_);
+}
+
+// True: the row goes on.
+bool Engine::TakeToken(Row& row, const policy::cpu::SampledToken& token) {
+  const Request& request = row.group->request;
+  SampleOutcome& out = row.out;
+  if (out.versions.empty() || out.versions.back().version != version_)
+    out.versions.push_back({out.ids.size(), version_});
+  out.ids.push_back(token.token);
+  out.logprobs.push_back(token.logprob);
+  ++totals_.drawn;
+  if (row.stops) out.stop_string = row.stops->Push(token.token);
+  const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), token.token) !=
+                       request.stop_ids.end();
+  if (stop_id || out.stop_string) {
+    out.finish = Finish::kStop;
+  } else if (out.ids.size() == request.sampling.max_new_tokens) {
+    out.finish = Finish::kLength;
+  }
+  if (request.on_token)
+    request.on_token({request.id, row.sample, out.ids.size() - 1, token.token, token.logprob,
+                      version_, out.finish});
+  return out.finish == Finish::kNone;
+}
+
+void Engine::Take(const Plan& plan) {
+  for (std::size_t i = 0; i < drawings_.size(); ++i) {
+    const Drawing& drawing = drawings_[i];
+    Row& row = *drawing.row;
+    const bool drafted =
+        drawing.part != kNoPart && drawing.offset < plan.parts[drawing.part].drafts;
+    if (row.group->error) continue;
+    if (!std::isfinite(drawn_[i].logprob)) {
+      row.group->error = DiagnoseRow(row, weights_, cpu_);
+      continue;
+    }
+    const bool on = TakeToken(row, drawn_[i]);
+    const bool right = on && drafted && row.drafts[drawing.offset] == drawn_[i].token;
+    if (drafted && on) ++totals_.drafted;
+    if (right) {
+      ++row.cached;
+      ++totals_.accepted;
+      continue;
+    }
+    while (i + 1 < drawings_.size() && drawings_[i + 1].row == &row)
+      ++i;  // draws after a wrong guess
+  }
+}
+
+void Engine::SpeculateNext(const Plan& plan) {
+  if (options_.speculation == Speculation::kOff) return;
+  if (module_) {
+    module_->Follow(plan, fresh_, {hidden_, starts_}, options_.drafts);
+    return;
+  }
+  for (const Drawing& drawing : drawings_) {
+    if (drawing.offset == 0 && !drawing.row->finished())
+      DraftByLookup(*drawing.row, options_.drafts);
+  }
+}
+
+void Engine::Close() {
+  done_.clear();
+  for (const Drawing& drawing : drawings_) {
+    if (drawing.offset == 0 && (drawing.row->finished() || drawing.row->group->error))
+      done_.push_back(drawing.row);
+  }
+  for (Row* row : done_) {
+    Group& group = *row->group;
+    if (group.error) {
+      if (group.left == 0) continue;
+      scheduler_->Remove(group, true);
+    } else {
+      scheduler_->Finish(*row);
+    }
+  }
+  // Groups go last: rows of one group may be done in one step.
+  for (std::size_t i = 0; i < done_.size(); ++i) {
+    Group* group = done_[i]->group;
+    if (group->left > 0) continue;
+    const auto again = std::find_if(done_.begin() + static_cast<std::ptrdiff_t>(i) + 1, done_.end(),
+                                    [&](const Row* row) { return row->group == group; });
+    if (again == done_.end()) CloseGroup(*group);
+  }
+}
+
+void Engine::CloseGroup(Group& group) {
+  Outcome outcome{group.request.id, {}, std::move(group.error)};
+  outcome.samples.reserve(group.rows.size());
+  for (Row& row : group.rows)
+    outcome.samples.push_back(std::move(row.out));
+  outcomes_.push_back(std::move(outcome));
+  std::erase(cancelled_, &group);
+  groups_.erase(group.request.id);
 }
 
 }  // namespace aha::rollout

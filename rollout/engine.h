@@ -1,61 +1,138 @@
 #pragma once
-/// The rollout engine: groups of completions for prompts, decoded together over a paged latent cache.
+/// The rollout engine: many requests at once over one paged cache. Rows join and leave the batch at
+/// every step; what a request gives depends on itself and the weights alone, never on its company.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
 #include "policy/model/head.h"
 #include "policy/model/pass.h"
 #include "proto/rollout.pb.h"
-#include "rollout/sampler.h"
+#include "rollout/request.h"
+#include "rollout/scheduler.h"
+#include "rollout/speculative.h"
 
 namespace aha::rollout {
 
-class KvPool;
-
 struct EngineOptions {
-  std::int64_t page_tokens = 16;
-  std::vector<std::int32_t> stop_ids{};  ///< any of them ends a completion; none: length alone does
-  std::int64_t cache_bytes = std::int64_t{2} << 30U;  ///< most memory for the cache
+  std::vector<std::int32_t> stop_ids{};  ///< of Run's requests; none: length alone ends them
+  /// Most memory for the cache. It is made at the first request and never grows; smaller when
+  /// most_rows rows of all positions need less.
+  std::size_t cache_bytes = std::size_t{2} << 30U;
+  std::size_t page_tokens = policy::KvPool::kPageTokens;
+  std::size_t most_rows = 256;       ///< decoded in one step
+  std::size_t prefill_tokens = 512;  ///< of prompts in one step, beside the decoding rows' tokens
+  Speculation speculation = Speculation::kOff;      ///< kModule is kOff for a policy without one
+  std::size_t drafts = 1;                           ///< tokens guessed a step
+  std::size_t most_queued = std::size_t{1} << 20U;  ///< samples
 };
 
-/// Samples with one policy. The policy is borrowed, and its weights may change between calls; the
-/// cache does not outlive a call. Not thread-safe.
+/// Who hears of a message's progress; each may be empty.
+struct UnitHooks {
+  std::function<void(std::int64_t)> on_tokens = {};      ///< how many each step drew
+  std::function<void(const TokenEvent&)> on_token = {};  ///< `request` counts groups from 0
+  std::function<void(std::size_t)> on_unit = {};         ///< which message is done
+};
+
+/// Counted since the engine was made.
+struct EngineTotals {
+  std::uint64_t steps = 0;
+  std::uint64_t forward_tokens = 0;  ///< through the trunk, recomputed ones and drafts included
+  std::uint64_t drawn = 0;           ///< tokens of completions
+  std::uint64_t drafted = 0, accepted = 0;
+  std::uint64_t preemptions = 0;
+  double trunk_s = 0, head_s = 0, draft_s = 0;  ///< seconds in forward passes, draws and guesses
+};
+
+/// Not thread-safe: one thread calls it. Kernels run on all threads of the Cpu.
 class Engine {
  public:
+  /// Both are borrowed. Weights change only between calls, and SwapWeights says so.
   Engine(const policy::Weights& weights, const policy::cpu::Cpu& cpu, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Decodes one unit of work as one batch: what it returns depends on the request and the weights
-  /// alone. Completions come groups in request order, samples inside. Draw `position` of a sample
-  /// is keyed by (seed, stage, visit, prompt id, sample index, position).
-  /// Errors: kInvalidArgument for a prompt that is empty, holds ids outside the vocabulary or is too
-  /// long for the model with max_new_tokens; kExhausted when the unit's cache exceeds cache_bytes.
-  /// `on_tokens` hears how many tokens each decoding step added, `on_step` the completions so far.
-  Result<proto::SampleReply> Run(const proto::SampleRequest& request,
-                                 const std::function<void(std::int64_t)>& on_tokens = {},
-                                 const std::function<void(const proto::SampleReply&)>& on_step = {});
+  /// Queues a request. Errors, of this request alone: kInvalidArgument for what cannot be computed
+  /// (prompt, limits, ids, sampling); kBusy for an id that is under way; kExhausted when the cache
+  /// cannot hold one sample, or too much is queued.
+  Status Add(Request request);
+  /// The request ends with the next step, its samples as far as they got. False: no such id.
+  bool Cancel(std::uint64_t id);
+  /// The weights have changed in place; tokens drawn from now on are of `version`, over keys and
+  /// values of `version` alone: those of live rows are computed again.
+  void SwapWeights(std::uint64_t version);
+
+  /// Computes one batch and draws a token or more of each row in it. False: nothing left to do.
+  bool Step();
+  /// Requests that are over since the last call, in the order of their ends.
+  std::vector<Outcome> TakeOutcomes();
+
+  [[nodiscard]] bool idle() const { return groups_.empty(); }
+  [[nodiscard]] EngineTotals totals() const;
+  [[nodiscard]] std::uint64_t weights_version() const { return version_; }
+
+  /// All groups of a message; the engine must be idle. Completions come groups in the message's
+  /// order, samples inside. Draw `position` of a sample is keyed by (seed, stage, visit, prompt id,
+  /// sample, position). Errors: as Add's, the first of any group.
+  Result<proto::SampleReply> Run(const proto::SampleRequest& unit, const UnitHooks& hooks = {});
+  /// Many messages of one weights version, all at once; replies in their order.
+  Result<std::vector<proto::SampleReply>> RunAll(std::span<const proto::SampleRequest> units,
+                                                 const UnitHooks& hooks = {});
 
  private:
-  struct Row;
-  Status Check(const proto::SampleRequest& request) const;
-  Status ReservePages(const proto::SampleRequest& request);
-  std::vector<Row> Prefill(const proto::SampleRequest& request, proto::SampleReply& reply);
-  void Draw(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, std::vector<Row>& rows, const proto::SampleRequest& request);
-  void DrawFromSome(const policy::Hidden& hidden, const std::vector<std::int32_t>& row_B, const SamplingRule& rule, const std::vector<Row>& rows,
-                    std::vector<policy::cpu::SampledToken>& drawn);
-  void DropFinished(std::vector<Row>& rows);
+  struct Drawing {
+    Row* row;
+    std::size_t part;    // of the plan, or none: the row is fresh
+    std::size_t offset;  // drafts before it
+  };
+  static constexpr std::size_t kNoPart = static_cast<std::size_t>(-1);
 
-  const policy::PolicyConfig& config_;
+  struct UnitBoard;
+  Status AddUnits(UnitBoard& board, const UnitHooks& hooks);
+  void MakeCache();
+  void EndCancelled();
+  void RunTrunk(const Plan& plan);
+  void NoteCached(const Plan& plan);
+  void FinishPrompt(Group& group, const std::byte* last);
+  void Draw(const Plan& plan);
+  void AddDrawing(Row& row, std::size_t part, std::size_t offset, const std::byte* state);
+  void Take(const Plan& plan);
+  bool TakeToken(Row& row, const policy::cpu::SampledToken& token);
+  void SpeculateNext(const Plan& plan);
+  void Close();
+  void CloseGroup(Group& group);
+
+  const policy::Weights& weights_;
+  const policy::cpu::Cpu& cpu_;
+  EngineOptions options_;
+  std::uint64_t version_ = 0;
   policy::Pass pass_;
   policy::Head head_;
-  EngineOptions options_;
-  std::unique_ptr<KvPool> pool_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<ModuleDrafter> module_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Group>> groups_;
+  std::vector<Group*> cancelled_;
+  std::vector<Outcome> outcomes_;
+  EngineTotals totals_;
+
+  // Of one step; kept for their memory.
+  std::vector<std::int32_t> ids_;
+  std::vector<std::size_t> starts_;
+  std::vector<policy::SequenceTokens> sequences_;
+  policy::Hidden hidden_;
+  StateRows states_;
+  std::vector<Drawing> drawings_;
+  std::vector<std::int32_t> rows_;
+  std::vector<policy::cpu::SampleRequest> draws_;
+  std::vector<policy::cpu::SampledToken> drawn_;
+  std::vector<Row*> fresh_, done_;
 };
 
 }  // namespace aha::rollout

@@ -89,12 +89,11 @@ class Chat {
       std::fputs(part.c_str(), stdout);
       std::fflush(stdout);
     };
-    const auto on_step = [&](const proto::SampleReply& reply) {
-      const proto::Completion& completion = reply.completions(0);
-      if (completion.finish() == proto::FINISH_STOP) return;  // the stop token is no text
-      show(decoder.Push(static_cast<std::int32_t>(completion.ids(completion.ids_size() - 1))));
+    const auto on_token = [&](const rollout::TokenEvent& event) {
+      if (event.finish == rollout::Finish::kStop) return;  // the stop token is no text
+      show(decoder.Push(event.id));
     };
-    AHA_ASSIGN(const proto::SampleReply reply, engine_.Run(request, {}, on_step));
+    AHA_ASSIGN(const proto::SampleReply reply, engine_.Run(request, {.on_token = on_token}));
     show(decoder.Finish());
     Print(reply.completions(0), answer);
     return answer;

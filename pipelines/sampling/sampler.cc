@@ -1,41 +1,26 @@
 #include "pipelines/sampling/sampler.h"
 
-#include <mutex>
-
-#include "base/parallel.h"
-
 namespace aha::pipelines {
 namespace {
 
 class LocalSampler : public Sampler {
  public:
-  LocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu) {
-    for (int t = 0; t < cpu.threads(); ++t) {
-      cpus_.push_back(std::make_unique<policy::cpu::Cpu>(cpu.target(), 1));
-      engines_.push_back(std::make_unique<rollout::Engine>(weights, *cpus_.back(), rollout::EngineOptions{.stop_ids = stop_ids}));
-    }
-  }
+  LocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu)
+      : engine_(weights, cpu, {.stop_ids = stop_ids}) {}
 
   Status Publish(const policy::Weights& /*weights*/, std::uint64_t /*version*/) override {
-    return {};  // the engines read the learner's own weights
+    return {};  // the engine reads the learner's own weights
   }
 
   Result<std::vector<proto::SampleReply>> Run(const std::vector<proto::SampleRequest>& units,
                                               const std::function<void()>& on_unit) override {
-    std::vector<proto::SampleReply> replies(units.size());
-    std::mutex mutex;  // on_unit is not for two threads at once
-    AHA_TRY(RunParallel(static_cast<int>(engines_.size()), units.size(), [&](std::size_t u, int worker) -> Status {
-      AHA_ASSIGN(replies[u], engines_[static_cast<std::size_t>(worker)]->Run(units[u]));
-      const std::lock_guard lock(mutex);
-      if (on_unit) on_unit();
-      return {};
-    }));
-    return replies;
+    rollout::UnitHooks hooks;
+    if (on_unit) hooks.on_unit = [&](std::size_t) { on_unit(); };
+    return engine_.RunAll(units, hooks);
   }
 
  private:
-  std::vector<std::unique_ptr<policy::cpu::Cpu>> cpus_;
-  std::vector<std::unique_ptr<rollout::Engine>> engines_;
+  rollout::Engine engine_;
 };
 
 }  // namespace

@@ -13,8 +13,8 @@
 
 namespace aha::pipelines {
 
-/// Runs units of work. A unit is decoded as one batch wherever it runs, so all samplers give the
-/// same completions.
+/// Runs units of work. A completion hangs on its key and the weights alone, so all samplers give the
+/// same ones.
 class Sampler {
  public:
   Sampler() = default;
@@ -29,7 +29,7 @@ class Sampler {
                                                       const std::function<void()>& on_unit) = 0;
 };
 
-/// Engines in this process, one a thread of `cpu`, on the weights themselves. `weights` are borrowed.
+/// One engine in this process, on the weights themselves. Both are borrowed.
 std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu);
 
 }  // namespace aha::pipelines

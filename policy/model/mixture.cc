@@ -164,7 +164,7 @@ void RunMixture(const BlockContext& context,
   cpu::RouterLogits<T>(cpu, u, block.router.matrix, logits);
   cpu::Route(cpu, logits, block.selection_bias.empty() ? nullptr : block.selection_bias.data(),
              rule, {tape.experts_TK, sent}, {tape.weights_TK, sent}, tape.scores_TE);
-  tape.plan = cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts);
+  cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts, tape.plan);
   RunRouted<T>(context, block, u, tape, memory, y);
   if (block.network.there()) RunShared<T>(context, block, u, tape, memory, y);
   if (context.record) {

@@ -83,12 +83,14 @@ class Run {
     Rows<T> x = Kept(width_);
     Rows<T> spare = record_ == nullptr ? scratch_.TakeRows<T>(layout_.tokens(), width_) : Rows<T>();
     cpu::Embed<T>(cpu_, layout_.ids_T, w_.embedding().matrix, x);
+    if (options.on_block) options.on_block(0, Shown(x));
     for (std::size_t l = 0; l < w_.blocks().size(); ++l) {
       const Rows<T> y = record_ == nullptr ? spare : Kept(width_);
       LayerOf(batch.pool, l);
       Block(w_.blocks()[l], x, y, options.load);
       if (record_ == nullptr) spare = x;
       x = y;
+      if (options.on_block) options.on_block(l + 1, Shown(x));
     }
     return End(x, w_.final_norm(), hidden);
   }
@@ -156,6 +158,10 @@ class Run {
  private:
   [[nodiscard]] float Eps() const { return static_cast<float>(c_.rms_norm_eps); }
 
+  [[nodiscard]] Hidden Shown(const Rows<T>& x) const {
+    return {w_.kind(), x.data, x.count, x.width};
+  }
+
   // Rows that outlive the call.
   Rows<T> Kept(std::size_t width) {
     Workspace& memory = record_ != nullptr ? record_->memory : scratch_;
@@ -188,7 +194,9 @@ class Run {
 
   // One block, with the bookkeeping of what it leaves.
   void Block(const PackedBlock& block, const Rows<T>& x, const Rows<T>& y, ExpertLoad* load) {
-    BlockTape<T> tape;
+    BlockTape<T> kept;
+    thread_local BlockTape<T> idle;  // for its memory: inference asks for no more once warm
+    BlockTape<T>& tape = record_ != nullptr ? kept : idle;
     const bool keep = record_ != nullptr && !record_->recompute;
     const Workspace::Mark mark = scratch_.mark();
     RunBlock(block, x, y, tape, keep ? record_->memory : scratch_);

@@ -6,6 +6,7 @@
 /// Shapes: T tokens of a batch, H hidden, V vocabulary, E routed experts.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -61,6 +62,8 @@ class Tape {
 struct ForwardOptions {
   Tape* tape = nullptr;        ///< for Backward; the batch must have no pool
   ExpertLoad* load = nullptr;  ///< overwritten
+  /// Shown the embedded tokens (0), then what each block leaves (1, 2, ...).
+  std::function<void(std::size_t, const Hidden&)> on_block = {};
 };
 
 struct BackwardOptions {

@@ -11,7 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zmq_addon.hpp>
@@ -22,7 +21,7 @@
 #include "rollout/coordinator.h"
 #include "rollout/engine.h"
 #include "rollout/wire.h"
-#include "tests/policy/tiny_model.h"
+#include "tests/rollout/engine_fixture.h"
 
 namespace aha::rollout {
 namespace {
@@ -55,8 +54,12 @@ std::vector<proto::SampleRequest> Units(std::uint64_t count, std::uint64_t versi
   return units;
 }
 
+policy::Weights TinyWeights() {
+  return policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+}
+
 Result<WorkerPolicy> LoadTiny(const std::filesystem::path& /*folder*/) {
-  return WorkerPolicy{policy::TinyPolicy(), {kStop}};
+  return WorkerPolicy{TinyWeights(), {kStop}};
 }
 
 // A worker by hand: does what a test says and no more.
@@ -102,7 +105,6 @@ class FakeWorker {
 class WorkerTest : public testing::Test {
  protected:
   WorkerTest() {
-    at::set_num_threads(1);
     folder_ =
         std::filesystem::temp_directory_path() / fmt::format("aha-worker-test-{}", ::getpid());
     std::filesystem::create_directories(folder_);
@@ -156,8 +158,8 @@ class WorkerTest : public testing::Test {
   }
 
   static std::vector<proto::SampleReply> InProcess(const std::vector<proto::SampleRequest>& units) {
-    const policy::Policy policy = policy::TinyPolicy();
-    Engine engine(policy, {.stop_ids = {kStop}});
+    const policy::Weights weights = TinyWeights();
+    Engine engine(weights, TestCpu(), {.stop_ids = {kStop}});
     std::vector<proto::SampleReply> replies;
     for (const auto& unit : units)
       replies.push_back(*engine.Run(unit));

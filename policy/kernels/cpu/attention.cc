@@ -27,7 +27,9 @@ class Run {
         y_(y),
         lse_TA_(lse_TA),
         kernel_(kernel),
-        group_(call.heads / call.shape.heads) {
+        group_(call.heads / call.shape.heads),
+        places_(Places()) {
+    places_.clear();
     for (std::size_t s = 0; s < call.sequences.size(); ++s) {
       for (std::size_t i = 0; i < call.sequences[s].queries; ++i)
         places_.push_back({s, i});
@@ -62,6 +64,10 @@ class Run {
   }
 
  private:
+  static std::vector<Place>& Places() {
+    thread_local std::vector<Place> places;
+    return places;
+  }
   [[nodiscard]] AttentionRow RowAt(std::size_t head, std::size_t r) const {
     const Place& place = places_[r / group_];
     const AttentionSequence& sequence = call_.sequences[place.sequence];
@@ -82,7 +88,7 @@ class Run {
   float* lse_TA_;
   void (*kernel_)(const AttentionChunk&);
   std::size_t group_;
-  std::vector<Place> places_;
+  std::vector<Place>& places_;  // this thread's, kept for its memory
 };
 
 template <class T>
@@ -95,7 +101,9 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
                                         std::min(rows, (threads + heads - 1) / heads));
   const std::size_t chunks = per_head * heads;
   const auto share = [&](std::size_t chunk) { return ShareOf(rows, per_head, chunk % per_head); };
-  std::vector<std::size_t> cost(chunks + 1, 0);
+  thread_local std::vector<std::size_t> kept;
+  kept.assign(chunks + 1, 0);
+  std::vector<std::size_t>& cost = kept;  // the caller's, for all threads
   for (std::size_t c = 0; c < chunks; ++c)
     cost[c + 1] = cost[c] + run.Cost(share(c).begin, share(c).end);
   constexpr std::size_t kSmall = 512;  // keys that are not worth a second thread

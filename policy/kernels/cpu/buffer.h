@@ -6,7 +6,8 @@
 
 namespace aha::policy::cpu {
 
-/// 64-byte aligned; large ones lie in huge pages where the system grants them.
+/// 64-byte aligned; large ones lie in huge pages where the system grants them, and take memory as
+/// they are touched.
 class Buffer {
  public:
   Buffer() = default;
@@ -18,6 +19,9 @@ class Buffer {
 
  private:
   struct Free {
+    Free() : mapped(0) {}
+    explicit Free(std::size_t bytes) : mapped(bytes) {}
+    std::size_t mapped;  // bytes; 0: of the allocator
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> bytes_;

@@ -82,13 +82,22 @@ ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
                        std::size_t slots,
                        std::size_t experts) {
   ExpertPlan plan;
+  PlanExperts(experts_TK, slots, experts, plan);
+  return plan;
+}
+
+void PlanExperts(std::span<const std::int32_t> experts_TK,
+                 std::size_t slots,
+                 std::size_t experts,
+                 ExpertPlan& plan) {
   plan.slots = slots;
   plan.start_E1.assign(experts + 1, 0);
   for (const std::int32_t e : experts_TK)
     ++plan.start_E1[static_cast<std::size_t>(e) + 1];
   for (std::size_t e = 0; e < experts; ++e)
     plan.start_E1[e + 1] += plan.start_E1[e];
-  std::vector<std::size_t> next(plan.start_E1.begin(), plan.start_E1.end() - 1);
+  thread_local std::vector<std::size_t> next;
+  next.assign(plan.start_E1.begin(), plan.start_E1.end() - 1);
   plan.from_S.resize(experts_TK.size());
   plan.place_S.resize(experts_TK.size());
   for (std::size_t i = 0; i < experts_TK.size(); ++i) {
@@ -96,7 +105,6 @@ ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
     plan.from_S[place] = i;
     plan.place_S[i] = place;
   }
-  return plan;
 }
 
 template <class T>

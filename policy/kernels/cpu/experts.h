@@ -25,6 +25,11 @@ struct ExpertPlan {
 ExpertPlan PlanExperts(std::span<const std::int32_t> experts_TK,
                        std::size_t slots,
                        std::size_t experts);
+/// The same into a plan whose memory is used again.
+void PlanExperts(std::span<const std::int32_t> experts_TK,
+                 std::size_t slots,
+                 std::size_t experts,
+                 ExpertPlan& plan);
 
 /// Each sent row is its token's.
 template <class T>

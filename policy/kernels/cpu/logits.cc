@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/kernels/cpu/candidates.h"
 #include "policy/kernels/cpu/gemm.h"
 #include "policy/kernels/cpu/logits_kernels.h"
 #include "policy/kernels/cpu/weight_gradient.h"
@@ -60,6 +61,8 @@ void SampleSome(const LogitsKernels& kernels,
         logits[r], logits.width, greedy ? 1 : requests[r].temperature, options.round_bf16);
     out[r] = {stats.likeliest, LogprobOf(logits[r][stats.likeliest], stats), stats.entropy};
     if (greedy) continue;
+    KeepCandidates(logits[r], logits.width, stats,
+                   {requests[r].top_k, requests[r].top_p, requests[r].min_p});
     picked[count] = {logits[r], stats, requests[r].draw, 0};
     row_of[count++] = r;
   }

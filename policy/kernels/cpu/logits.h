@@ -26,6 +26,9 @@ struct SampleRequest {
   float temperature = 1;  ///< 0: the likeliest token, the lowest id among equals; its
                           ///< log-probability is at temperature 1
   double draw = 0;        ///< in [0, 1), keyed by the caller
+  std::uint32_t top_k = 0;  ///< 0: off
+  float top_p = 1;          ///< 1: off
+  float min_p = 0;          ///< 0: off
 };
 struct SampledToken {
   std::int32_t token = 0;

@@ -30,7 +30,8 @@ void Softmax(const OpsKernels& ops, float* x, std::size_t n) {
 // kNever in `values`.
 template <class F>
 void TakeLargest(std::span<float> values, std::size_t count, const F& take) {
-  std::vector<bool> taken(values.size(), false);
+  thread_local std::vector<bool> taken;
+  taken.assign(values.size(), false);
   for (std::size_t c = 0; c < count; ++c) {
     std::size_t best = values.size();
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -43,7 +44,8 @@ void TakeLargest(std::span<float> values, std::size_t count, const F& take) {
 
 void KeepBestGroups(std::span<float> choice, const RouterRule& rule) {
   const std::size_t in_group = choice.size() / rule.groups;
-  std::vector<float> score(rule.groups);
+  thread_local std::vector<float> score;
+  score.resize(rule.groups);
   for (std::size_t g = 0; g < rule.groups; ++g) {
     float first = kNever, second = kNever;
     for (std::size_t i = 0; i < in_group; ++i) {
@@ -58,7 +60,8 @@ void KeepBestGroups(std::span<float> choice, const RouterRule& rule) {
     score[g] =
         rule.group_score == RouterRule::GroupScore::kBest || in_group < 2 ? first : first + second;
   }
-  std::vector<bool> kept(rule.groups, false);
+  thread_local std::vector<bool> kept;
+  kept.assign(rule.groups, false);
   TakeLargest(score, rule.kept_groups, [&](std::size_t, std::size_t g) { kept[g] = true; });
   for (std::size_t i = 0; i < choice.size(); ++i) {
     if (!kept[i / in_group]) choice[i] = kNever;
@@ -76,7 +79,8 @@ void RouteToken(const OpsKernels& ops,
   } else {
     Softmax(ops, score.data(), score.size());
   }
-  std::vector<float> choice(score.begin(), score.end());
+  thread_local std::vector<float> choice;
+  choice.assign(score.begin(), score.end());
   if (bias_E != nullptr) {
     for (std::size_t e = 0; e < choice.size(); ++e)
       choice[e] += bias_E[e];
@@ -103,7 +107,8 @@ void RouterLogits(const Cpu& cpu,
   if constexpr (std::is_same_v<T, float>) {
     Gemm(cpu, x, gate_EH, logits_TE);
   } else {
-    std::vector<float> wide(x.count * x.width);
+    thread_local std::vector<float> wide;
+    wide.resize(x.count * x.width);
     const auto to_fp32 = OpsKernelsFor(cpu.target()).bf16.to_fp32;
     for (std::size_t t = 0; t < x.count; ++t)
       to_fp32(x[t], x.width, wide.data() + t * x.width);
@@ -124,7 +129,8 @@ void Route(const Cpu& cpu,
   const std::size_t experts = logits_TE.width;
   const std::size_t slots = rule.experts_per_token;
   cpu.pool().ParallelFor(logits_TE.count, 16, [&](std::size_t begin, std::size_t end) {
-    std::vector<float> row(experts);
+    thread_local std::vector<float> row;
+    row.resize(experts);
     for (std::size_t t = begin; t < end; ++t) {
       std::copy_n(logits_TE[t], experts, row.data());
       RouteToken(ops, row, bias_E, rule, experts_TK.data() + t * slots,

@@ -1,4 +1,4 @@
-#include "bench/machine_peak.h"
+#include "policy/kernels/cpu/machine_peak.h"
 
 #include <algorithm>
 #include <ctime>

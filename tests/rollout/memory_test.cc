@@ -1,0 +1,61 @@
+// Decoding asks the allocator for nothing, once warm.
+
+#include "tests/rollout/allocation_counter.h"
+#include "tests/rollout/engine_fixture.h"
+
+namespace aha::rollout {
+namespace {
+
+struct MemoryCase {
+  std::string name;
+  policy::PolicyConfig config;
+  Speculation speculation;
+};
+void PrintTo(const MemoryCase& c, std::ostream* os) {
+  *os << c.name;
+}
+
+class MemoryTest : public testing::TestWithParam<MemoryCase> {};
+
+TEST_P(MemoryTest, DecodingAllocatesNothingOnceWarm) {
+  if (!AllocationsAreCounted()) GTEST_SKIP() << "a sanitizer's allocator";
+  const policy::Weights weights = policy::Weights::Initial(
+      GetParam().config, KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+  Engine engine(
+      weights, TestCpu(2),
+      WithPages(weights.config(), 300, {.speculation = GetParam().speculation, .drafts = 2}));
+  const auto add = [&](std::uint64_t id) {
+    Request request = MakeRequest(id, weights.config());
+    request.prompt.resize(20, 5);
+    request.stop_ids.clear();
+    request.samples = 8;
+    request.sampling = {.temperature = 1, .top_k = id % 2 == 0 ? 7U : 0U, .max_new_tokens = 150};
+    ASSERT_TRUE(engine.Add(request));
+  };
+  // Warm: the same shapes once before.
+  for (std::uint64_t id = 0; id < 4; ++id)
+    add(id);
+  Drain(engine);
+  for (std::uint64_t id = 0; id < 4; ++id)
+    add(id);
+  for (int step = 0; step < 10; ++step)
+    engine.Step();
+  const std::size_t before = AllocationCount();
+  const std::uint64_t drawn = engine.totals().drawn;
+  for (int step = 0; step < 40; ++step)
+    ASSERT_TRUE(engine.Step());
+  EXPECT_EQ(AllocationCount() - before, 0U);
+  EXPECT_GE(engine.totals().drawn - drawn, 40U * 32U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    MemoryTest,
+    testing::Values(MemoryCase{"Latent", TinyLatent(), Speculation::kOff},
+                    MemoryCase{"Grouped", TinyGrouped(), Speculation::kOff},
+                    MemoryCase{"LatentModule", TinyLatent(), Speculation::kModule},
+                    MemoryCase{"GroupedLookup", TinyGrouped(), Speculation::kLookup}),
+    [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace aha::rollout
