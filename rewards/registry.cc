@@ -116,6 +116,15 @@ Result<std::unique_ptr<Reward>> Registry::Make(std::string_view name,
   return Guard(fmt::format("making the reward '{}'", name), [&] { return entry.factory(config); });
 }
 
+Result<std::unique_ptr<Reward>> Registry::Make(const proto::RewardSpec& spec) const {
+  return Make(spec.name(), spec.config());
+}
+
+const RewardInfo* Registry::Find(std::string_view name) const {
+  const auto found = entries_.find(name);
+  return found == entries_.end() ? nullptr : &found->second.info;
+}
+
 std::vector<RewardInfo> Registry::List() const {
   std::vector<RewardInfo> out;
   for (const auto& [name, entry] : entries_)
