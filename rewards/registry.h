@@ -21,8 +21,9 @@ struct RewardInfo {
   std::string name;
   std::string doc;  ///< one line
   std::vector<ConfigKey> keys;
-  std::string file;    ///< of a plug-in; empty: built in
-  std::string sha256;  ///< of that file: an input of every stage that scores with it
+  std::string file;         ///< of a plug-in; empty: built in
+  std::string sha256;       ///< of that file: an input of every stage that scores with it
+  bool one_thread = false;  ///< a plug-in that is called from one thread at a time
   Lane lane = Lane::kThread;
   /// Of kBatch: the longest that one batch may take, whatever the request allows.
   std::chrono::milliseconds batch_deadline{30000};

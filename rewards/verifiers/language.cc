@@ -1,5 +1,6 @@
 #include "rewards/verifiers/language.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -20,6 +21,7 @@ using Text = std::u32string_view;
 struct Target {
   std::vector<UScriptCode> scripts;
   bool english = false;
+  bool latin = false;     // Latin is one of the scripts
   std::string_view code;  // as CLD2 calls it; empty when it does not know it
 };
 
@@ -60,6 +62,8 @@ std::optional<Target> TargetOf(std::string_view language) {
   const int script = u_getPropertyValueEnum(UCHAR_SCRIPT, locale.getScript());
   if (script == UCHAR_INVALID_CODE) return std::nullopt;
   target.scripts = PlainScripts(static_cast<UScriptCode>(script));
+  target.latin = std::find(target.scripts.begin(), target.scripts.end(), USCRIPT_LATIN) !=
+                 target.scripts.end();
   return target;
 }
 
@@ -75,6 +79,7 @@ std::string_view Thinking(std::string_view text) {
 enum class Belongs { kNoScript, kTarget, kOther };
 
 Belongs ScriptBelongs(CodePoint c, const Target& target) {
+  if (c < 0x80 && IsLetter(c)) return target.latin ? Belongs::kTarget : Belongs::kOther;
   UErrorCode error = U_ZERO_ERROR;
   const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &error);
   if (U_FAILURE(error) != 0 || script == USCRIPT_COMMON || script == USCRIPT_INHERITED) {

@@ -13,6 +13,8 @@ constexpr std::size_t kLeastLetters = 24;
 constexpr std::size_t kSureLetters = 80;
 constexpr std::size_t kLeastCharacters = 8;
 constexpr std::size_t kMostUnits = 4096;
+constexpr std::size_t kLeastUnit = 128;  // of a text of half a million characters
+constexpr std::size_t kWholeEvidence = std::size_t{1} << 19U;
 
 // What a short sentence may be taken for; CLD2 finds the others in names and abbreviations.
 bool IsCommon(std::string_view code) {
@@ -27,7 +29,8 @@ bool IsCommon(std::string_view code) {
 SentenceTally::SentenceTally(std::string_view code, std::size_t text_size)
     : code_(code),
       han_target_(code == "zh" || code == "ja"),
-      unit_letters_(text_size / kMostUnits) {}
+      unit_letters_(text_size / kMostUnits < kLeastUnit ? 0 : text_size / kMostUnits),
+      stride_(1 + text_size / kWholeEvidence) {}
 
 void SentenceTally::Spelled(std::u32string_view word, bool by_script) {
   ++spelled_.words;
@@ -37,6 +40,7 @@ void SentenceTally::Spelled(std::u32string_view word, bool by_script) {
   ++spelled_.by_script;
   if (code_.empty()) return;
   spelled_.letters += word.size();
+  if (spelled_.by_script % stride_ != 0) return;
   for (const CodePoint c : word)
     AppendUtf8(c, &spelled_.text);
   spelled_.text.push_back(' ');

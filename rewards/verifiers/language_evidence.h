@@ -1,6 +1,6 @@
 #pragma once
-/// Words counted by sentence, and the evidence that those of a sentence are in another language than
-/// their script allows (the rule in language.h).
+/// Words counted by sentence, and the evidence that those of a sentence are in another language
+/// than their script allows (the rule in language.h).
 
 #include <cstddef>
 #include <string>
@@ -15,8 +15,9 @@ namespace aha::rewards {
 class SentenceTally {
  public:
   /// `code`: the target as language_id.h calls it; empty: no evidence is asked, scripts decide.
-  /// `text_size`: of the whole text; in a long one several sentences are judged at a time, so that the
-  /// time stays linear with a small factor.
+  /// `text_size`: of the whole text. In a long one (over half a million characters) several
+  /// sentences are judged at a time, and by every other word or fewer, so that the time stays
+  /// bounded.
   SentenceTally(std::string_view code, std::size_t text_size);
 
   /// A word that is a run of letters; by its script in the target language or not.
@@ -51,8 +52,9 @@ class SentenceTally {
   static void Add(const std::vector<Sentence>& sentences, WordCount* count);
 
   std::string_view code_;
-  bool han_target_;             // zh or ja: characters are judged
-  std::size_t unit_letters_;    // of sentences that are judged together
+  bool han_target_;           // zh or ja: characters are judged
+  std::size_t unit_letters_;  // of sentences that are judged together
+  std::size_t stride_;        // every how many words are evidence
   Evidence spelled_;
   Evidence characters_;
   bool last_was_kana_ = false;

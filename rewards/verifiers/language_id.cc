@@ -46,23 +46,22 @@ std::string_view IdentifiableCode(std::string_view language) {
 }
 
 bool AreConfusable(std::string_view a, std::string_view b) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kPairs = {
-      {{"no", "da"},
-       {"no", "nn"},
-       {"da", "nn"},
-       {"no", "sv"},
-       {"id", "ms"},
-       {"hr", "bs"},
-       {"hr", "sr"},
-       {"bs", "sr"},
-       {"hr", "sl"},
-       {"es", "gl"},
-       {"pt", "gl"},
-       {"es", "ca"},
-       {"cs", "sk"},
-       {"bg", "mk"},
-       {"hi", "ne"},
-       {"af", "nl"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 16> kPairs = {{{"no", "da"},
+                                                                                     {"no", "nn"},
+                                                                                     {"da", "nn"},
+                                                                                     {"no", "sv"},
+                                                                                     {"id", "ms"},
+                                                                                     {"hr", "bs"},
+                                                                                     {"hr", "sr"},
+                                                                                     {"bs", "sr"},
+                                                                                     {"hr", "sl"},
+                                                                                     {"es", "gl"},
+                                                                                     {"pt", "gl"},
+                                                                                     {"es", "ca"},
+                                                                                     {"cs", "sk"},
+                                                                                     {"bg", "mk"},
+                                                                                     {"hi", "ne"},
+                                                                                     {"af", "nl"}}};
   if (a == b) return true;
   return std::any_of(kPairs.begin(), kPairs.end(), [&](const auto& pair) {
     return (pair.first == a && pair.second == b) || (pair.first == b && pair.second == a);

@@ -8,8 +8,8 @@
 namespace aha::rewards {
 
 /// With L = tokens of the completion: 0 when L <= max_length - cache; then
-/// ((max_length - cache) - L) / cache, down to -1 at max_length; -1 beyond. To be added to a reward of
-/// correctness. An item that does not say its length (no tokens, but a completion) is a
+/// ((max_length - cache) - L) / cache, down to -1 at max_length; -1 beyond. To be added to a reward
+/// of correctness. An item that does not say its length (no tokens, but a completion) is a
 /// BAD_REFERENCE failure. Pure.
 class OverlengthReward : public Reward {
  public:
