@@ -74,6 +74,8 @@ Result<std::unique_ptr<Service>> Service::Start(zmq::context_t& context,
     parts.socket.set(zmq::sockopt::linger, 200);
     parts.socket.set(zmq::sockopt::maxmsgsize, kMostMessageBytes);
     parts.socket.set(zmq::sockopt::sndhwm, 100000);
+    // What a peer sends beyond this stays with it until the loop has read the rest.
+    parts.socket.set(zmq::sockopt::rcvhwm, 256);
     if (options.curve) {
       Apply(*options.curve, &parts.socket);
       parts.monitor.emplace(used, parts.socket);
