@@ -21,11 +21,14 @@ struct Sample {
   std::string language;
 };
 
-std::string Megabyte(const std::string& piece) {
-  std::string text = "<think>";
+// In the thinking, or for rewards that look at the answer alone in the answer.
+std::string Megabyte(const std::string& piece, bool in_answer) {
+  std::string text;
+  text.reserve(1100000);
   while (text.size() < 1000000)
     text += piece;
-  return text + "</think>\n<answer>" + text + "</answer>";
+  return in_answer ? "<think>so</think>\n<answer>" + text + "</answer>"
+                   : "<think>" + text + "</think>\n<answer>42</answer>";
 }
 
 }  // namespace
@@ -48,7 +51,7 @@ int main(int argc, char** argv) {
   for (const std::string name : {"format", "language", "repetition", "instructions"}) {
     const auto reward = registry.Make(name, "");
     for (const Sample& sample : samples) {
-      const std::string text = Megabyte(sample.piece);
+      const std::string text = Megabyte(sample.piece, name == "instructions");
       double best = 1e9;
       double score = 0;
       for (int i = 0; i < repeats; ++i) {
