@@ -91,7 +91,7 @@ const KindCase kKinds[] = {
     {"Constrained", R"({"kind":"detectable_format:constrained_response"})",
      "Well. My answer is no.", "My answer is perhaps."},
     {"Highlights", R"({"kind":"detectable_format:number_highlighted_sections","num_highlights":2})",
-     "*one* and **two**", "*one* and * *"},
+     "*one* and **two**", "*one*"},
     {"Sections",
      R"({"kind":"detectable_format:multiple_sections","section_spliter":"Section","num_sections":2})",
      "Section 1\na\nSection 2\nb", "Section 1\na\nSection b"},

@@ -71,22 +71,27 @@ Result<bool> ConstrainedResponse(std::string_view text, const Json& arguments) {
   return false;
 }
 
-// *so* or **so**, not across lines, with something inside.
+// Pieces between two marks (* or **) with no * or line break inside, one behind the other, as the
+// pattern MARK[^\n*]*MARK finds them; those that are not blank.
+std::int64_t CountMarked(std::string_view text, std::string_view mark) {
+  std::int64_t count = 0;
+  for (std::size_t at = text.find(mark); at != std::string_view::npos;) {
+    const std::size_t begin = at + mark.size();
+    const std::size_t end = std::min(text.find_first_of("*\n", begin), text.size());
+    if (!text.substr(end).starts_with(mark)) {
+      at = text.find(mark, at + 1);
+      continue;
+    }
+    count += IsBlank(text.substr(begin, end - begin)) ? 0 : 1;
+    at = text.find(mark, end + mark.size());
+  }
+  return count;
+}
+
+// *so* and **so**, both counted as IFEval counts them.
 Result<bool> Highlights(std::string_view text, const Json& arguments) {
   AHA_ASSIGN(const std::int64_t wanted, NumberArgument(arguments, "num_highlights"));
-  std::int64_t count = 0;
-  for (const auto line : Lines(text)) {
-    for (std::size_t at = line.find('*'); at != std::string_view::npos;) {
-      const std::size_t begin = line.find_first_not_of('*', at);
-      const std::size_t close = begin == std::string_view::npos ? begin : line.find('*', begin);
-      if (close == std::string_view::npos) break;
-      const std::size_t end = std::min(line.find_first_not_of('*', close), line.size());
-      const bool marked = !IsBlank(line.substr(begin, close - begin));
-      count += marked ? 1 : 0;
-      at = marked ? line.find('*', end) : close;
-    }
-  }
-  return count >= wanted;
+  return CountMarked(text, "*") + CountMarked(text, "**") >= wanted;
 }
 
 // "Section 1", "SECTION 2" ...: the spelling that the instruction gives, then a number.
@@ -154,11 +159,13 @@ Result<bool> Title(std::string_view text, const Json& arguments) {
   for (const auto line : Lines(text)) {
     const auto open = line.find("<<");
     const auto close = line.rfind(">>");
-    if (open == std::string_view::npos || close == std::string_view::npos || close <= open + 2)
+    if (open == std::string_view::npos || close == std::string_view::npos || close <= open + 2) {
       continue;
-    if (line.substr(open + 2, close - open - 2).find_first_not_of("<> \t") !=
-        std::string_view::npos)
-      return true;
+    }
+    std::string_view title = line.substr(open, close + 2 - open);
+    title.remove_prefix(std::min(title.find_first_not_of('<'), title.size()));
+    title.remove_suffix(title.size() - std::min(title.find_last_not_of('>') + 1, title.size()));
+    if (!IsBlank(title)) return true;
   }
   return false;
 }
