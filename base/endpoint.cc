@@ -24,7 +24,18 @@ bool IsLoopback(const std::string& host) {
          IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-Result<std::string> CheckTcp(std::string_view endpoint, std::string_view what) {
+// A name, an address or an interface: what stands there must not smuggle in another part of an endpoint.
+bool IsHost(const std::string& host) {
+  if (host == "*") return true;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const std::string inner = bracketed ? host.substr(1, host.size() - 2) : host;
+  return !inner.empty() && std::all_of(inner.begin(), inner.end(), [&](char c) {
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '.' || c == '-' || c == '_' ||
+           (bracketed && (c == ':' || c == '%'));
+  });
+}
+
+Result<std::string> CheckTcp(std::string_view endpoint, std::string_view what, Reach reach) {
   const std::string_view address = endpoint.substr(std::string_view("tcp://").size());
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos) {
@@ -33,11 +44,14 @@ Result<std::string> CheckTcp(std::string_view endpoint, std::string_view what) {
   std::string host(address.substr(0, colon));
   const std::string_view port = address.substr(colon + 1);
   if (host == "localhost") host = "127.0.0.1";
-  if (!IsLoopback(host)) {
+  if (reach == Reach::kEncrypted && !IsHost(host)) {
+    return Fail(Code::kInvalidArgument, "{}: '{}' is no host name, address or interface", endpoint, host);
+  }
+  if (reach == Reach::kThisMachine && !IsLoopback(host)) {
     return Fail(Code::kInvalidArgument,
-                "{}: {} beyond this machine's loopback are refused: messages would travel unencrypted and "
-                "unauthenticated, and CURVE keys are not supported yet; use tcp://127.0.0.1:PORT or "
-                "ipc://PATH, through an SSH tunnel if need be",
+                "{}: {} beyond this machine's loopback are refused without CURVE keys: messages would travel "
+                "unencrypted and unauthenticated; make keys with `aha keygen`, or use tcp://127.0.0.1:PORT or "
+                "ipc://PATH",
                 endpoint, what);
   }
   const bool digits = !port.empty() && port.size() <= 5 &&
@@ -50,14 +64,18 @@ Result<std::string> CheckTcp(std::string_view endpoint, std::string_view what) {
 
 }  // namespace
 
-Result<std::string> CheckEndpoint(std::string_view endpoint, std::string_view what) {
+Result<std::string> CheckEndpoint(std::string_view endpoint, std::string_view what, Reach reach) {
   const bool printable = endpoint.size() <= kMostBytes &&
                          std::all_of(endpoint.begin(), endpoint.end(),
                                      [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
   if (!printable) {
     return Fail(Code::kInvalidArgument, "an endpoint has at most {} bytes and no control characters", kMostBytes);
   }
-  if (endpoint.starts_with("tcp://")) return CheckTcp(endpoint, what);
+  if (endpoint.starts_with("tcp://")) return CheckTcp(endpoint, what, reach);
+  if (reach == Reach::kEncrypted && endpoint.starts_with("inproc://")) {
+    return Fail(Code::kInvalidArgument, "{}: CURVE keys cannot be used inside one process; give a tcp:// or ipc:// endpoint",
+                endpoint);
+  }
   for (const std::string_view scheme : {"inproc://", "ipc://"}) {
     if (endpoint.starts_with(scheme) && endpoint.size() > scheme.size()) return std::string(endpoint);
   }

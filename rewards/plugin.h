@@ -15,8 +15,10 @@
 ///   AHA_REWARD_PLUGIN(ShortAnswer)
 ///
 /// A constructor that throws refuses the configuration; a Score that throws is a CRASH failure.
-/// Score is called from many threads at once. `kKeys` may be left out, and with it the
-/// constructor's argument.
+/// Score is called from many threads at once; a class whose Score must not be declares
+///     static constexpr bool kThreadSafe = false;
+/// and is called by one thread at a time. `kKeys` may be left out, and with it the constructor's
+/// argument.
 
 #include <algorithm>
 #include <cstdint>
@@ -133,6 +135,15 @@ constexpr std::span<const Key> KeysOf() {
 }
 
 template <class T>
+constexpr std::uint32_t FlagsOf() {
+  if constexpr (requires { T::kThreadSafe; }) {
+    return T::kThreadSafe ? 0 : AHA_REWARD_ONE_THREAD;
+  } else {
+    return 0;
+  }
+}
+
+template <class T>
 void* Create(const aha_reward_value* values, std::size_t count, char* error, std::size_t size) {
   try {
     if (count != KeysOf<T>().size())
@@ -190,7 +201,8 @@ const aha_reward_plugin_info* Info() {
                                               KeysOf<T>().size(),
                                               &Create<T>,
                                               &Destroy<T>,
-                                              &Score<T>};
+                                              &Score<T>,
+                                              FlagsOf<T>()};
   return &info;
 }
 

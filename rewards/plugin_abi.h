@@ -3,10 +3,14 @@
  * for them.
  *
  * Rules
- *  - abi_version and struct_size are the first two fields for ever. Aha refuses any other version.
+ *  - abi_version and struct_size are the first two fields for ever. Aha refuses any version that it
+ *    does not know. A version number says what a plug-in relies on: an Aha that knows only version
+ * 1 would call a plug-in that is not thread-safe from many threads, so such a one must not load
+ * there. 1  the fields up to score; score is called from many threads at once 2  flags
  *  - Text goes in as views (pointer and length, not NUL-terminated, any bytes in prompt and
  *    completion), borrowed until the call returns; numbers and short texts come out.
- *  - score is called from many threads at once on one reward. No function may throw.
+ *  - score is called from many threads at once on one reward, unless flags say otherwise. No
+ * function may throw.
  *  - A plug-in is never unloaded.
  */
 #ifndef AHA_REWARDS_PLUGIN_ABI_H_
@@ -19,7 +23,11 @@
 extern "C" {
 #endif
 
-#define AHA_REWARD_ABI_VERSION 1u
+#define AHA_REWARD_ABI_VERSION 2u
+
+/* Flags of a plug-in. */
+/* score is called from one thread at a time: the plug-in has state that threads must not share. */
+#define AHA_REWARD_ONE_THREAD 1u
 
 typedef struct aha_view {
   const char* data;
@@ -78,6 +86,7 @@ typedef struct aha_reward_plugin_info {
   void* (*create)(const aha_reward_value* values, size_t count, char* error, size_t error_size);
   void (*destroy)(void* reward);
   void (*score)(const void* reward, const aha_reward_input* input, aha_reward_result* result);
+  uint32_t flags; /* since version 2; in version 1 it is 0 */
 } aha_reward_plugin_info;
 
 /* The function that the shared object exports. What it returns lives as long as the process. */

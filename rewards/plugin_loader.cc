@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,7 +65,8 @@ aha_reward_value Lower(const ConfigValue& value) {
 // A plug-in's reward behind the interface.
 class PluginReward : public Reward {
  public:
-  PluginReward(const aha_reward_plugin_info* info, void* reward) : info_(info), reward_(reward) {}
+  PluginReward(const aha_reward_plugin_info* info, void* reward, bool one_thread)
+      : info_(info), reward_(reward), one_thread_(one_thread) {}
   ~PluginReward() override { info_->destroy(reward_); }
 
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override {
@@ -77,7 +80,11 @@ class PluginReward : public Reward {
                               .language = View(input.language)};
     aha_reward_result out{};
     out.struct_size = sizeof(out);
-    info_->score(reward_, &in, &out);
+    {
+      std::unique_lock lock(mutex_, std::defer_lock);
+      if (one_thread_) lock.lock();
+      info_->score(reward_, &in, &out);
+    }
     if (out.failure == 0) return Scored(out.score, UpToNul(out.reason));
     const bool known = out.failure <= proto::Failure::BAD_REFERENCE;
     Outcome failed =
@@ -90,22 +97,35 @@ class PluginReward : public Reward {
  private:
   const aha_reward_plugin_info* info_;
   void* reward_;
+  const bool one_thread_;
+  mutable std::mutex mutex_;
 };
+
+constexpr std::size_t kSizeOfVersion1 = offsetof(aha_reward_plugin_info, flags);
+
+bool OneThread(const aha_reward_plugin_info& info) {
+  return info.abi_version >= 2 && (info.flags & AHA_REWARD_ONE_THREAD) != 0;
+}
 
 Status CheckInfo(const std::string& file, const aha_reward_plugin_info* info) {
   if (info == nullptr) {
     return Fail(Code::kInvalidArgument, "{}: aha_reward_plugin() returned nothing", file);
   }
-  if (info->abi_version != AHA_REWARD_ABI_VERSION) {
-    return Fail(
-        Code::kInvalidArgument,
-        "{}: built for version {} of the reward plug-in ABI, this aha has version {}; build "
-        "it again with this aha's rewards/plugin.h",
-        file, info->abi_version, AHA_REWARD_ABI_VERSION);
+  if (info->abi_version < 1 || info->abi_version > AHA_REWARD_ABI_VERSION) {
+    return Fail(Code::kInvalidArgument,
+                "{}: built for version {} of the reward plug-in ABI, this aha knows version 1 to "
+                "version {}; "
+                "build it again with this aha's rewards/plugin.h",
+                file, info->abi_version, AHA_REWARD_ABI_VERSION);
   }
-  if (info->struct_size < sizeof(aha_reward_plugin_info)) {
+  const std::size_t least = info->abi_version == 1 ? kSizeOfVersion1 : sizeof(*info);
+  if (info->struct_size < least) {
     return Fail(Code::kInvalidArgument, "{}: its plug-in struct has {} bytes, version {} has {}",
-                file, info->struct_size, AHA_REWARD_ABI_VERSION, sizeof(aha_reward_plugin_info));
+                file, info->struct_size, info->abi_version, least);
+  }
+  if (info->abi_version >= 2 && (info->flags & ~AHA_REWARD_ONE_THREAD) != 0) {
+    return Fail(Code::kInvalidArgument, "{}: has flags {:#x}, which this aha does not know", file,
+                info->flags);
   }
   if (info->create == nullptr || info->destroy == nullptr || info->score == nullptr) {
     return Fail(Code::kInvalidArgument, "{}: create, destroy and score must all be there", file);
@@ -130,7 +150,7 @@ Result<std::unique_ptr<Reward>> Create(const aha_reward_plugin_info* info,
     return Fail(Code::kInvalidArgument, "{}: the plug-in refused its config: {}", Copy(info->name),
                 ToValidUtf8(error.data()));
   }
-  return std::make_unique<PluginReward>(info, reward);
+  return std::make_unique<PluginReward>(info, reward, OneThread(*info));
 }
 
 }  // namespace
@@ -158,7 +178,8 @@ Result<Plugin> LoadPlugin(const std::filesystem::path& file) {
                  .doc = ToValidUtf8(Copy(info->doc)),
                  .keys = {},
                  .file = path,
-                 .sha256 = std::move(sha256)};
+                 .sha256 = std::move(sha256),
+                 .one_thread = OneThread(*info)};
   for (const auto& key : std::span(info->keys, info->key_count)) {
     auto& added = plugin.info.keys.emplace_back();
     added.name = Copy(key.name);

@@ -4,12 +4,16 @@
 
 #include <fmt/ranges.h>
 
+#include "rewards/isolate/isolated_reward.h"
 #include "rewards/plugin_loader.h"
 #include "rewards/text.h"
 #include "rewards/verifiers/exact.h"
 #include "rewards/verifiers/format.h"
+#include "rewards/verifiers/instructions/instructions.h"
 #include "rewards/verifiers/language.h"
 #include "rewards/verifiers/math/verifier.h"
+#include "rewards/verifiers/overlength.h"
+#include "rewards/verifiers/repetition.h"
 
 namespace aha::rewards {
 namespace {
@@ -28,6 +32,61 @@ Result<std::unique_ptr<Reward>> MakeLanguage(const Config& config) {
                 ToValidUtf8(fallback));
   }
   return std::make_unique<LanguageReward>(fallback, config.Real("no_words_score"));
+}
+
+Result<std::unique_ptr<Reward>> MakeOverlength(const Config& config) {
+  const std::int64_t length = config.Integer("max_length");
+  const std::int64_t cache = config.Integer("cache");
+  if (cache > length) {
+    return Fail(Code::kInvalidArgument,
+                "overlength: config key 'cache' is {}, which is more than max_length, {}", cache,
+                length);
+  }
+  return std::make_unique<OverlengthReward>(length, cache);
+}
+
+RewardInfo RepetitionInfo() {
+  return {.name = "repetition",
+          .doc = "-max_penalty * (1 - distinct / all n-grams of words): 0 where nothing repeats",
+          .keys = {{.name = "ngram_size",
+                    .doc = "words in an n-gram",
+                    .default_value = std::int64_t{3},
+                    .min = 1,
+                    .max = 1000},
+                   {.name = "max_penalty",
+                    .doc = "what a completion that only repeats itself loses",
+                    .default_value = 1.0,
+                    .min = 0,
+                    .max = 1000}},
+          .file = {},
+          .sha256 = {}};
+}
+
+RewardInfo OverlengthInfo() {
+  return {.name = "overlength",
+          .doc = "DAPO's soft punishment: 0 up to max_length - cache tokens, then down to -1",
+          .keys = {{.name = "max_length",
+                    .doc = "tokens at which the score is -1",
+                    .default_value = std::int64_t{20480},
+                    .min = 1,
+                    .max = 1e9},
+                   {.name = "cache",
+                    .doc = "tokens before max_length at which the punishment begins",
+                    .default_value = std::int64_t{4096},
+                    .min = 0,
+                    .max = 1e9}},
+          .file = {},
+          .sha256 = {}};
+}
+
+RewardInfo InstructionsInfo() {
+  return {.name = "instructions",
+          .doc = "share of the reference's instructions (IFEval's kinds) that the answer keeps",
+          .keys = {{.name = "all_or_nothing",
+                    .doc = "true: 1 when all are kept, else 0",
+                    .default_value = false}},
+          .file = {},
+          .sha256 = {}};
 }
 
 }  // namespace
@@ -70,6 +129,14 @@ Registry Registry::BuiltIns() {
        .file = {},
        .sha256 = {}},
       WithoutConfig<MathReward>());
+  add(RepetitionInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
+    return std::make_unique<RepetitionReward>(
+        static_cast<std::size_t>(config.Integer("ngram_size")), config.Real("max_penalty"));
+  });
+  add(OverlengthInfo(), MakeOverlength);
+  add(InstructionsInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
+    return std::make_unique<InstructionsReward>(config.Bool("all_or_nothing"));
+  });
   return registry;
 }
 
@@ -114,6 +181,25 @@ Result<std::unique_ptr<Reward>> Registry::Make(std::string_view name,
   const Entry& entry = found->second;
   AHA_ASSIGN(const Config config, ParseConfig(name, entry.info.keys, config_text));
   return Guard(fmt::format("making the reward '{}'", name), [&] { return entry.factory(config); });
+}
+
+Result<std::unique_ptr<Reward>> Registry::Make(const proto::RewardSpec& spec) const {
+  if (!spec.has_isolation()) return Make(spec.name(), spec.config());
+  const auto found = entries_.find(spec.name());
+  if (found == entries_.end()) return Make(spec.name(), spec.config());  // says that there is none
+  const RewardInfo& info = found->second.info;
+  if (info.file.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "{}: only a plug-in can run in a process of its own, this reward is built in",
+                info.name);
+  }
+  AHA_ASSIGN(const Config config, ParseConfig(info.name, info.keys, spec.config()));
+  return MakeIsolated(info, config, spec.isolation());
+}
+
+const RewardInfo* Registry::Find(std::string_view name) const {
+  const auto found = entries_.find(name);
+  return found == entries_.end() ? nullptr : &found->second.info;
 }
 
 std::vector<RewardInfo> Registry::List() const {

@@ -1,6 +1,7 @@
 #pragma once
 /// Which rewards there are. Built by `main`, passed down, read by many threads at once.
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -20,8 +21,14 @@ struct RewardInfo {
   std::string name;
   std::string doc;  ///< one line
   std::vector<ConfigKey> keys;
-  std::string file;    ///< of a plug-in; empty: built in
-  std::string sha256;  ///< of that file: an input of every stage that scores with it
+  std::string file;         ///< of a plug-in; empty: built in
+  std::string sha256;       ///< of that file: an input of every stage that scores with it
+  bool one_thread = false;  ///< a plug-in that is called from one thread at a time
+  Lane lane = Lane::kThread;
+  /// Of kBatch: the longest that one batch may take, whatever the request allows.
+  std::chrono::milliseconds batch_deadline{30000};
+  /// Of kBatch: completions in one call of ScoreBatch.
+  std::size_t most_batch = 64;
 };
 
 using RewardFactory = std::function<Result<std::unique_ptr<Reward>>(const Config&)>;
@@ -32,7 +39,7 @@ class Registry {
  public:
   /// Nothing in it.
   Registry() = default;
-  /// format, language, exact and math.
+  /// format, language, exact, math, repetition, overlength and instructions.
   static Registry BuiltIns();
 
   /// kInvalidArgument when the name is taken or empty.
@@ -46,6 +53,13 @@ class Registry {
   /// kInvalidArgument for a config that does not fit its keys. `config_text` is protobuf text.
   [[nodiscard]] Result<std::unique_ptr<Reward>> Make(std::string_view name,
                                                      std::string_view config_text) const;
+
+  /// The same for what a request asks: with `isolation` the reward, which must be a plug-in's, runs
+  /// in a process of its own (isolate/isolated_reward.h).
+  [[nodiscard]] Result<std::unique_ptr<Reward>> Make(const proto::RewardSpec& spec) const;
+
+  /// What is known of a reward; null for an unknown name. Borrowed.
+  [[nodiscard]] const RewardInfo* Find(std::string_view name) const;
 
   /// All rewards by name.
   [[nodiscard]] std::vector<RewardInfo> List() const;

@@ -2,10 +2,12 @@
 /// The interface of every verifier, built in or loaded. A verifier sees text, never a model.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/deadline.h"
 #include "proto/rewards.pb.h"
 
 namespace aha::rewards {
@@ -38,6 +40,15 @@ struct Finding {
   std::string text;
 };
 
+/// Where the service scores with a reward, so that slow ones never starve quick ones.
+enum class Lane : std::uint8_t {
+  kThread,   ///< pure: it computes on the calling thread and comes back soon
+  kProcess,  ///< it waits for a process (a sandbox, an isolated plug-in): bounded slots of their
+             ///< own
+  kBatch,    ///< a model: takes many completions at once (BatchReward), one batch at a time
+};
+inline constexpr int kLanes = 3;
+
 /// A verifier with its configuration applied.
 class Reward {
  public:
@@ -56,6 +67,24 @@ class Reward {
     return {};
   }
 };
+
+/// A scalar model as a reward: scores many completions in one go. Its info's lane is kBatch.
+class BatchReward : public Reward {
+ public:
+  /// One outcome an input, in order. `deadline` is the earlier of the request's and the reward's
+  /// own
+  /// (`RewardInfo::batch_deadline`); what is not scored by then is a TIMEOUT failure, set by the
+  /// model or, when it comes back too late, by the service. Called from one thread at a time.
+  [[nodiscard]] virtual std::vector<Outcome> ScoreBatch(std::span<const ScoreInput> inputs,
+                                                        Deadline deadline) const = 0;
+  /// A batch of one, without a deadline to speak of: for `aha score`.
+  [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
+};
+
+/// ScoreBatch with the edges guarded like ScoreSafely's: always one outcome an input.
+std::vector<Outcome> ScoreBatchSafely(const BatchReward& reward,
+                                      std::span<const ScoreInput> inputs,
+                                      Deadline deadline);
 
 /// Score with the edges guarded: an exception becomes CRASH, NaN and infinity NOT_FINITE, an empty
 /// outcome CRASH, and `ms` is the time taken. Never throws. Everybody who scores calls this.

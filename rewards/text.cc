@@ -135,14 +135,17 @@ std::u32string ToNfkc(std::string_view text) {
 }
 
 bool IsWhiteSpace(CodePoint point) {
+  if (point < 0x80) return point == ' ' || (point >= '\t' && point <= '\r');
   return u_isUWhiteSpace(static_cast<UChar32>(point)) != 0;
 }
 
 bool IsLetter(CodePoint point) {
+  if (point < 0x80) return (point | 32) >= 'a' && (point | 32) <= 'z';
   return (U_GET_GC_MASK(static_cast<UChar32>(point)) & U_GC_L_MASK) != 0;
 }
 
 bool IsMark(CodePoint point) {
+  if (point < 0x300) return false;  // U+0300 is the first
   return (U_GET_GC_MASK(static_cast<UChar32>(point)) & U_GC_M_MASK) != 0;
 }
 

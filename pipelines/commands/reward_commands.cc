@@ -1,4 +1,4 @@
-// aha score, aha rewards.
+// aha score, aha rewards, aha keygen.
 
 #include <csignal>
 
@@ -6,6 +6,7 @@
 #include <chrono>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <zmq.hpp>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "pipelines/commands/command.h"
 #include "rewards/registry.h"
+#include "rewards/service/client.h"
 #include "rewards/service/server.h"
 
 namespace aha::pipelines {
@@ -99,8 +101,10 @@ Status RunScore(const ScoreOptions& o) {
 
 struct ServiceArguments {
   std::vector<std::string> bind, plugins;
-  int threads = 1;
-  bool list = false;
+  std::string status, key, allow, server_key;
+  int threads = 1, slots = 0;
+  double drain_s = 10, timeout_s = 5;
+  bool list = false, json = false;
 };
 
 std::atomic<bool>& StopAsked() {
@@ -108,29 +112,136 @@ std::atomic<bool>& StopAsked() {
   return asked;
 }
 
-Status ListRewards(const rewards::Registry& registry) {
+std::string RangeText(const rewards::ConfigKey& key) {
+  if (key.min && key.max) return fmt::format(", {} to {}", *key.min, *key.max);
+  if (key.min) return fmt::format(", at least {}", *key.min);
+  return key.max ? fmt::format(", at most {}", *key.max) : std::string();
+}
+
+Status ListRewards(const rewards::Registry& registry, bool as_json) {
+  Json list = Json::array();
   for (const rewards::RewardInfo& info : registry.List()) {
-    PrintLine(fmt::format("{:<14} {}{}", info.name, info.doc, info.file.empty() ? "" : "  (" + info.file + ")"));
-    for (const auto& key : info.keys) PrintLine(fmt::format("    {}: {}", key.name, key.doc));
+    Json keys = Json::array();
+    if (!as_json) PrintLine(fmt::format("{:<14} {}{}", info.name, info.doc, info.file.empty() ? "" : "  (" + info.file + ")"));
+    for (const auto& key : info.keys) {
+      const std::string type(rewards::TypeName(key.default_value)), value = rewards::ValueText(key.default_value);
+      keys.push_back({{"name", key.name}, {"type", type}, {"default", value}, {"doc", key.doc}});
+      if (!as_json) PrintLine(fmt::format("    {} ({}, default {}{}): {}", key.name, type, value, RangeText(key), key.doc));
+    }
+    list.push_back({{"name", info.name}, {"doc", info.doc}, {"file", info.file}, {"sha256", info.sha256}, {"keys", keys}});
+  }
+  if (as_json) PrintJson({{"rewards", list}});
+  return {};
+}
+
+Json FailuresJson(const google::protobuf::RepeatedPtrField<proto::FailureCount>& failures) {
+  Json json = Json::object();
+  for (const auto& failure : failures) json[proto::Failure::Kind_Name(failure.kind())] = failure.count();
+  return json;
+}
+
+Json StatusJson(const std::string& endpoint, const proto::ServiceStatus& s) {
+  Json rewards = Json::object();
+  for (const auto& reward : s.rewards()) {
+    rewards[reward.name()] = {{"scored", reward.scored()}, {"failures", FailuresJson(reward.failures())}, {"p50_ms", reward.p50_ms()}, {"p99_ms", reward.p99_ms()}};
+  }
+  return {{"endpoint", endpoint},
+          {"uptime_s", static_cast<double>(s.uptime_ms()) / 1000},
+          {"threads", s.threads()},
+          {"process_slots", s.process_slots()},
+          {"stuck_threads", s.stuck_threads()},
+          {"draining", s.draining()},
+          {"queue_depth", s.queued()},
+          {"open", s.open()},
+          {"requests", s.requests()},
+          {"items", s.items()},
+          {"failed", s.failed()},
+          {"failures", FailuresJson(s.failures())},
+          {"retries", s.retries()},
+          {"refused_busy", s.refused_busy()},
+          {"refused_other", s.refused_other()},
+          {"kept_replies", s.kept_replies()},
+          {"kept_reply_bytes", s.kept_reply_bytes()},
+          {"p50_ms", s.p50_ms()},
+          {"p99_ms", s.p99_ms()},
+          {"rewards", rewards}};
+}
+
+void PrintStatus(const std::string& endpoint, const proto::ServiceStatus& s) {
+  PrintLine(fmt::format("{}: up {:.0f} s{}, {} threads, {} process slots, {} stuck", endpoint, static_cast<double>(s.uptime_ms()) / 1000,
+                        s.draining() ? ", draining" : "", s.threads(), s.process_slots(), s.stuck_threads()));
+  PrintLine(fmt::format("requests: {} answered (p50 {:.2f} ms, p99 {:.2f} ms), {} open, {} queued; {} retries, {} refused as busy, {} otherwise",
+                        s.requests(), s.p50_ms(), s.p99_ms(), s.open(), s.queued(), s.retries(), s.refused_busy(), s.refused_other()));
+  PrintLine(fmt::format("items: {}; outcomes that failed: {} {}", s.items(), s.failed(), FailuresJson(s.failures()).dump()));
+  for (const auto& reward : s.rewards()) {
+    PrintLine(fmt::format("  {:<14} {} scored, failures {}, p50 {:.3f} ms, p99 {:.3f} ms", reward.name(), reward.scored(),
+                          FailuresJson(reward.failures()).dump(), reward.p50_ms(), reward.p99_ms()));
+  }
+}
+
+Status RunStatus(const ServiceArguments& o) {
+  std::optional<rewards::ClientCurve> curve;
+  if (!o.key.empty()) {
+    if (o.server_key.empty()) return Fail(Code::kInvalidArgument, "--key needs --server-key, the file with the service's public key");
+    curve.emplace();
+    AHA_ASSIGN(curve->keys, rewards::ReadSecretKey(o.key));
+    AHA_ASSIGN(curve->server_key, rewards::ReadPublicKey(o.server_key));
+  }
+  zmq::context_t context;
+  const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(o.timeout_s * 1000));
+  AHA_ASSIGN(const proto::ServiceStatus status, rewards::AskStatus(context, o.status, curve, Deadline::After(patience)));
+  if (o.json) {
+    PrintJson(StatusJson(o.status, status));
+  } else {
+    PrintStatus(o.status, status);
   }
   return {};
 }
 
+Result<std::optional<rewards::ServerCurve>> ServerKeys(const ServiceArguments& o) {
+  if (o.key.empty() != o.allow.empty()) {
+    return Fail(Code::kInvalidArgument, "--key (the service's secret key) and --allow (the clients' public keys) go together");
+  }
+  if (o.key.empty()) return std::nullopt;
+  rewards::ServerCurve curve;
+  AHA_ASSIGN(curve.keys, rewards::ReadSecretKey(o.key));
+  AHA_ASSIGN(curve.allowed, rewards::ReadAllowList(o.allow));
+  return curve;
+}
+
 Status RunService(const ServiceArguments& o) {
+  if (!o.status.empty()) return RunStatus(o);
   AHA_ASSIGN(const rewards::Registry registry, MakeRegistry(o.plugins));
-  if (o.list) return ListRewards(registry);
-  if (o.bind.empty()) return Fail(Code::kInvalidArgument, "give at least one --bind ENDPOINT (ipc:///tmp/rewards, tcp://127.0.0.1:5555), or --list");
+  if (o.list) return ListRewards(registry, o.json);
+  if (o.bind.empty()) return Fail(Code::kInvalidArgument, "give at least one --bind ENDPOINT (ipc:///tmp/rewards, tcp://127.0.0.1:5555), --status ENDPOINT or --list");
+  AHA_ASSIGN(const auto curve, ServerKeys(o));
   zmq::context_t context;
-  AHA_ASSIGN(const std::unique_ptr<rewards::Service> service,
-             rewards::Service::Start(context, registry, {.endpoints = o.bind, .threads = o.threads}));
+  rewards::ServiceOptions options{.endpoints = o.bind, .threads = o.threads, .process_slots = o.slots, .curve = curve};
+  AHA_ASSIGN(const std::unique_ptr<rewards::Service> service, rewards::Service::Start(context, registry, std::move(options)));
   std::signal(SIGINT, [](int) { StopAsked() = true; });
   std::signal(SIGTERM, [](int) { StopAsked() = true; });
-  for (const std::string& endpoint : service->endpoints()) spdlog::info("rewards are served at {}", endpoint);
+  for (const std::string& endpoint : service->endpoints()) spdlog::info("rewards are served at {}{}", endpoint, curve ? ", encrypted" : "");
   // Lives until it is told to stop; each round of the wait is bounded.
   while (!StopAsked()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  spdlog::info("is told to stop: takes nothing new, finishes what it has within {} s", o.drain_s);
+  const bool drained = service->Drain(std::chrono::milliseconds(static_cast<std::int64_t>(o.drain_s * 1000)));
   const rewards::ServiceCounters counters = service->counters();
   service->Stop();
-  spdlog::info("stops; {} items scored, {} verdicts failed", counters.scored, counters.failed);
+  spdlog::info("stops{}; {} items scored, {} verdicts failed", drained ? "" : " with requests unanswered", counters.scored, counters.failed);
+  return {};
+}
+
+// --- keygen -------------------------------------------------------------------------------------
+
+Status RunKeygen(const std::string& prefix, bool as_json) {
+  AHA_ASSIGN(const rewards::CurveKeys keys, rewards::MakeCurveKeys());
+  AHA_TRY(rewards::WriteCurveKeys(prefix, keys));
+  if (as_json) {
+    PrintJson({{"public", prefix + ".public"}, {"secret", prefix + ".secret"}, {"public_key", keys.public_key}});
+  } else {
+    PrintLine(fmt::format("{}.public {}", prefix, keys.public_key));
+    PrintLine(fmt::format("{}.secret keep it to yourself", prefix));
+  }
   return {};
 }
 
@@ -147,11 +258,26 @@ void AddRewardCommands(CLI::App& app, Action& action) {
 
   auto r = std::make_shared<ServiceArguments>();
   CLI::App* service = app.add_subcommand("rewards", "Serve rewards over ZeroMQ until stopped");
-  service->add_option("--bind", r->bind, "ipc://PATH or tcp://127.0.0.1:PORT")->allow_extra_args(false);
+  service->add_option("--bind", r->bind, "ipc://PATH or tcp://127.0.0.1:PORT; with --key any tcp://HOST:PORT")->allow_extra_args(false);
   service->add_option("--plugin", r->plugins, "Shared object with rewards of your own")->allow_extra_args(false);
   service->add_option("--threads", r->threads, "Threads that score")->check(CLI::Range(1, 256));
+  service->add_option("--slots", r->slots, "Threads for rewards that run processes (sandboxes, isolated plug-ins); 0: as many as --threads")->check(CLI::Range(0, 256));
+  service->add_option("--key", r->key, "File with the secret key of this end, made by aha keygen: every connection is encrypted");
+  service->add_option("--allow", r->allow, "File with the public keys of those who may connect, one a line");
+  service->add_option("--drain", r->drain_s, "Seconds to finish what is at hand when told to stop")->check(CLI::Range(0.0, 86400.0));
+  service->add_option("--status", r->status, "Ask the service at this endpoint how it is doing");
+  service->add_option("--server-key", r->server_key, "With --status: file with the service's public key");
+  service->add_option("--timeout", r->timeout_s, "With --status: seconds to wait for it")->check(CLI::Range(0.001, 86400.0));
+  service->add_flag("--json", r->json, "With --status or --list: one line of JSON");
   service->add_flag("--list", r->list, "List the rewards and their keys");
   service->callback([&action, r] { action = [r] { return RunService(*r); }; });
+
+  auto prefix = std::make_shared<std::string>("aha");
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* keygen = app.add_subcommand("keygen", "Make a key pair for encrypted connections: PREFIX.public and PREFIX.secret");
+  keygen->add_option("--out", *prefix, "Where to write: a path without its ending")->capture_default_str();
+  keygen->add_flag("--json", *as_json, "One line of JSON");
+  keygen->callback([&action, prefix, as_json] { action = [prefix, as_json] { return RunKeygen(*prefix, *as_json); }; });
 }
 
 }  // namespace aha::pipelines

@@ -55,6 +55,18 @@ void CheckStageName(const std::string& name, const std::string& path, Problems& 
   }
 }
 
+void CheckRewardKeys(const proto::Recipe& recipe, Problems& problems) {
+  if (recipe.reward_key().empty()) return;
+  if (recipe.reward_server_key().empty()) {
+    problems.Add("reward_key",
+                 "`reward_key` needs `reward_server_key` too: the file with the services' public key");
+  }
+  if (recipe.reward_endpoint().empty()) {
+    problems.Add("reward_key",
+                 "`reward_key` is for services elsewhere, and no `reward_endpoint` is set");
+  }
+}
+
 bool LooksLikePath(const std::string& text) {
   return text.find('/') != std::string::npos || text.starts_with('.') || text.starts_with('~');
 }
@@ -269,6 +281,7 @@ bool ReadsModel(const proto::Recipe& recipe) {
 
 void CheckStages(const proto::Recipe& recipe, const fs::path& folder, Problems& problems) {
   CheckRecipeName(recipe, problems);
+  CheckRewardKeys(recipe, problems);
   if (recipe.stage_size() == 0) problems.Add("", "the recipe has no stage: it would do nothing");
   for (int i = 0; i < recipe.stage_size(); ++i)
     StageChecker(recipe, i, folder, problems).Check();

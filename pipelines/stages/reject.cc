@@ -77,7 +77,7 @@ class RejectStage {
     AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(recipe_.prompts(), Split::kTrain, io_.recipe->seed(),
                                                                  io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(const std::unique_ptr<Scorer> scorer,
-               Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
+               Scorer::StartFor(*io_.registry, *io_.recipe, io_.recipe_folder));
     AHA_ASSIGN(const std::unique_ptr<Sampler> sampler, MakeSampler(io_, model, std::chrono::seconds(recipe_.rollout_timeout_s())));
     RewardPlan rewards;
     for (const proto::Keep& keep : recipe_.keep()) rewards.Add(keep.reward(), 0, keep.config());

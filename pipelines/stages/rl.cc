@@ -44,7 +44,12 @@ grpo::GroupScale ScaleOf(const proto::Rl& rl) {
 
 RewardPlan RewardsOf(const proto::Rl& rl) {
   RewardPlan plan;
-  for (const proto::RewardTerm& term : rl.reward()) plan.Add(term.name(), term.weight(), term.config());
+  for (const proto::RewardTerm& term : rl.reward()) {
+    plan.Add(term.name(), term.weight(), term.config());
+    if (!term.isolate()) continue;
+    plan.specs.back().mutable_isolation()->set_memory_mb(term.isolate_memory_mb());
+    plan.specs.back().mutable_isolation()->set_timeout_ms(term.isolate_timeout_ms());
+  }
   return plan;
 }
 
@@ -142,7 +147,7 @@ class RlStage {
     state_.emplace(io_.folder, *io_.cpu, model_->weights, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
     AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder, io_.init));
-    AHA_ASSIGN(scorer_, Scorer::Start(*io_.registry, {io_.recipe->reward_endpoint().begin(), io_.recipe->reward_endpoint().end()}));
+    AHA_ASSIGN(scorer_, Scorer::StartFor(*io_.registry, *io_.recipe, io_.recipe_folder));
     AHA_ASSIGN(sampler_, MakeSampler(io_, *model_, std::chrono::seconds(rl_.rollout_timeout_s())));
     return {};
   }

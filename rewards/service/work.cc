@@ -3,237 +3,216 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <condition_variable>
-#include <cstdint>
 #include <deque>
-#include <map>
-#include <optional>
-#include <system_error>
+#include <mutex>
+#include <span>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
+#include "rewards/service/reward_cache.h"
+#include "rewards/service/socket.h"
 
 namespace aha::rewards {
 namespace {
 
-constexpr std::size_t kMostRewardsKept = 1024;
+using Clock = Deadline::Clock;
+constexpr std::size_t kMostStuck = 64;
+constexpr std::chrono::seconds kStuckAfter{1};
 
-struct Unit {
-  std::shared_ptr<Job> job;
-  int item = 0;
-};
-
-// Rewards by name and config, made once and shared by the threads; or why one cannot be made.
-struct Made {
-  std::shared_ptr<const Reward> reward;
-  Outcome failure;
-};
-
-class RewardCache {
- public:
-  explicit RewardCache(const Registry& registry) : registry_(registry) {}
-
-  Made Get(const proto::RewardSpec& spec) {
-    const std::pair key(spec.name(), spec.config());
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto found = made_.find(key); found != made_.end()) return found->second;
-    }
-    Made made = Make(spec);  // outside the lock: a plug-in's constructor may take its time
-    const std::lock_guard lock(mutex_);
-    if (made_.size() >= kMostRewardsKept) made_.clear();
-    return made_.emplace(key, std::move(made)).first->second;
-  }
-
- private:
-  [[nodiscard]] Made Make(const proto::RewardSpec& spec) const {
-    Made made;
-    auto reward = registry_.Make(spec.name(), spec.config());
-    if (reward) {
-      made.reward = *std::move(reward);
-    } else {
-      const bool unknown = reward.error().code == Code::kNotFound;
-      made.failure = Failed(unknown ? proto::Failure::NO_SUCH_REWARD : proto::Failure::BAD_CONFIG,
-                            reward.error().message);
-    }
-    return made;
-  }
-
-  const Registry registry_;
-  std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, Made> made_;
-};
-
-proto::ItemOutcome ScoreItem(const Job& job, int index, RewardCache* cache) {
-  const proto::ScoreItem& item = job.request().items(index);
-  const ScoreInput input{.id = item.id(),
-                         .prompt = item.prompt(),
-                         .completion = item.completion(),
-                         .reference = item.reference(),
-                         .language = item.language(),
-                         .tokens = item.tokens(),
-                         .truncated = item.truncated()};
-  proto::ItemOutcome out;
-  out.set_id(item.id());
-  for (int i = 0; i < job.request().rewards_size(); ++i) {
-    if (job.deadline().passed()) {
-      *out.add_outcomes() = job.TimedOut(i, false);
-      continue;
-    }
-    const Made made = cache->Get(job.request().rewards(i));
-    *out.add_outcomes() = made.reward ? ScoreSafely(*made.reward, input) : made.failure;
-  }
-  return out;
+ScoreInput InputOf(const proto::ScoreItem& item) {
+  return {.id = item.id(),
+          .prompt = item.prompt(),
+          .completion = item.completion(),
+          .reference = item.reference(),
+          .language = item.language(),
+          .tokens = item.tokens(),
+          .truncated = item.truncated()};
 }
 
-// For what escapes even ScoreSafely: no memory left, for one.
-proto::ItemOutcome Crashed(const Job& job, int index, const std::string& what) {
-  proto::ItemOutcome out;
-  out.set_id(job.request().items(index).id());
-  for (int i = 0; i < job.request().rewards_size(); ++i) {
-    *out.add_outcomes() = Failed(proto::Failure::CRASH, what);
+// One item with all rewards of its lane. True when the job has no empty cell left.
+bool ScoreOne(Job* job, int item, Lane lane, std::span<const std::shared_ptr<const Made>> made) {
+  const ScoreInput input = InputOf(job->request().items(item));
+  bool last = false;
+  const std::vector<int>& rewards = job->rewards(lane);
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    Outcome outcome = job->deadline().passed() ? job->TimedOut(rewards[i], false)
+                      : made[i]->reward        ? ScoreSafely(*made[i]->reward, input)
+                                               : made[i]->failure;
+    last = job->Finish(item, rewards[i], std::move(outcome));
   }
-  return out;
+  return last;
+}
+
+// All items with one model, as many at a time as it takes.
+bool ScoreBatches(Job* job, int reward, const Made& made, const RewardInfo* info) {
+  const auto& all = job->request().items();
+  const auto* model = dynamic_cast<const BatchReward*>(made.reward.get());
+  const int most =
+      info == nullptr ? 1 : static_cast<int>(std::max<std::size_t>(1, info->most_batch));
+  bool last = false;
+  for (int from = 0; from < all.size() && !job->closed(); from += most) {
+    const int until = std::min(all.size(), from + most);
+    std::vector<ScoreInput> inputs;
+    for (int i = from; i < until; ++i)
+      inputs.push_back(InputOf(all[i]));
+    std::vector<Outcome> outcomes;
+    if (job->deadline().passed()) {
+      outcomes.assign(inputs.size(), job->TimedOut(reward, false));
+    } else if (model == nullptr) {
+      outcomes.assign(
+          inputs.size(),
+          made.reward ? Failed(proto::Failure::CRASH, "its lane is kBatch but it is no BatchReward")
+                      : made.failure);
+    } else {
+      const auto own = Clock::now() + info->batch_deadline;
+      const Deadline deadline =
+          own < job->deadline().at() ? Deadline::After(info->batch_deadline) : job->deadline();
+      outcomes = ScoreBatchSafely(*model, inputs, deadline);
+      if (deadline.passed()) {
+        outcomes.assign(
+            inputs.size(),
+            Failed(proto::Failure::TIMEOUT,
+                   fmt::format("{}: the model had not scored {} completions by its deadline",
+                               info->name, inputs.size())));
+      }
+    }
+    for (int i = from; i < until; ++i)
+      last = job->Finish(i, reward, std::move(outcomes[static_cast<std::size_t>(i - from)]));
+  }
+  return last;
 }
 
 }  // namespace
 
-Job::Job(proto::ScoreRequest request, Deadline deadline, std::chrono::milliseconds budget)
-    : request_(std::move(request)),
-      deadline_(deadline),
-      budget_(budget),
-      outcomes_(static_cast<std::size_t>(request_.items_size())),
-      begun_(outcomes_.size(), 0),
-      finished_(outcomes_.size(), 0),
-      missing_(outcomes_.size()) {}
-
-bool Job::Finish(int index, proto::ItemOutcome outcome) {
-  const std::lock_guard lock(mutex_);
-  const auto i = static_cast<std::size_t>(index);
-  if (closed_ || finished_[i] != 0) return false;
-  outcomes_[i] = std::move(outcome);
-  finished_[i] = 1;
-  return --missing_ == 0;
-}
-
-void Job::Begin(int index) {
-  const std::lock_guard lock(mutex_);
-  begun_[static_cast<std::size_t>(index)] = 1;
-}
-
-bool Job::closed() const {
-  const std::lock_guard lock(mutex_);
-  return closed_;
-}
-
-Outcome Job::TimedOut(int reward, bool begun) const {
-  return Failed(
-      proto::Failure::TIMEOUT,
-      fmt::format("{}: {} the request's deadline of {} ms", request_.rewards(reward).name(),
-                  begun ? "not finished at" : "not reached before", budget_.count()));
-}
-
-proto::ScoreReply Job::Close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  proto::ScoreReply reply;
-  reply.set_request_id(request_.request_id());
-  for (std::size_t i = 0; i < outcomes_.size(); ++i) {
-    auto* out = reply.add_items();
-    if (finished_[i] != 0) {
-      *out = std::move(outcomes_[i]);
-      continue;
-    }
-    out->set_id(request_.items(static_cast<int>(i)).id());
-    for (int r = 0; r < request_.rewards_size(); ++r) {
-      *out->add_outcomes() = TimedOut(r, begun_[i] != 0);
-    }
-  }
-  return reply;
-}
-
 struct ScoringPool::Worker {
+  Lane lane = Lane::kThread;
   std::thread thread;
-  bool exited = false;  // guarded by State::mutex
+  std::atomic<Clock::rep> overdue_at = 0;  // when its present job's deadline passes; 0: idle
+  bool stuck = false;                      // guarded by State::mutex, as is the next
+  bool exited = false;
 };
 
 struct ScoringPool::State {
-  State(const Registry& registry, int fd) : cache(registry), wake_fd(fd) {}
+  State(const Registry& registry, int fd, std::shared_ptr<Statistics> counted)
+      : cache(registry), statistics(std::move(counted)), wake_fd(fd) {}
   ~State() { close(wake_fd); }
 
-  // The next item to score; nullopt when it is time to go. Waits without end for work: Stop ends
-  // it.
-  std::optional<Unit> Take() {
+  // The next job with work in the lane; null when it is time to go. Waits without end for work:
+  // Stop ends it.
+  std::shared_ptr<Job> Take(const Worker& self) {
+    auto& queue = queues[static_cast<std::size_t>(self.lane)];
     std::unique_lock lock(mutex);
-    while (true) {
-      changed.wait(lock, [this] { return stopping || !queue.empty(); });
-      if (stopping) return std::nullopt;
-      auto& [job, next] = queue.front();
-      const Unit unit{job, next++};
-      const bool last = next >= job->request().items_size();
-      const bool closed = unit.job->closed();
-      if (last || closed) queue.pop_front();
-      if (!closed) return unit;
+    changed[static_cast<std::size_t>(self.lane)].wait(
+        lock, [&] { return stopping || self.stuck || !queue.empty(); });
+    if (stopping || self.stuck) return nullptr;
+    return queue.front();
+  }
+  // Its last piece has been claimed.
+  void Drop(const Job* job, Lane lane) {
+    auto& queue = queues[static_cast<std::size_t>(lane)];
+    const std::lock_guard lock(mutex);
+    if (!queue.empty() && queue.front().get() == job) queue.pop_front();
+  }
+  void Finished(const std::shared_ptr<Job>& job) {
+    auto bytes = job->Close(statistics.get());
+    if (!bytes) return;
+    job->reply = *std::move(bytes);
+    bool first = false;
+    {
+      const std::lock_guard lock(mutex);
+      first = finished.empty();
+      finished.push_back(job);
     }
+    if (first) eventfd_write(wake_fd, 1);
   }
 
   RewardCache cache;
+  const std::shared_ptr<Statistics> statistics;
   const int wake_fd;
+  std::array<std::condition_variable, kLanes> changed;
+  std::condition_variable exits;
   std::mutex mutex;  // guards all below
-  std::condition_variable changed;
-  std::deque<std::pair<std::shared_ptr<Job>, int>> queue;  // with the next item
+  std::array<std::deque<std::shared_ptr<Job>>, kLanes> queues;
   std::vector<std::shared_ptr<Job>> finished;
   bool stopping = false;
 };
 
-Result<std::unique_ptr<ScoringPool>> ScoringPool::Start(const Registry& registry, int threads) {
+Result<std::unique_ptr<ScoringPool>> ScoringPool::Start(const Registry& registry,
+                                                        PoolThreads threads,
+                                                        std::shared_ptr<Statistics> statistics) {
   const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) return Fail(Code::kExhausted, "reward service: no descriptor left for an eventfd");
-  std::unique_ptr<ScoringPool> pool(new ScoringPool(std::make_shared<State>(registry, fd)));
-  return Guard(
-      "reward service: starting its threads", [&]() -> Result<std::unique_ptr<ScoringPool>> {
-        for (int i = 0; i < threads; ++i) {
-          auto worker = std::make_shared<Worker>();
-          worker->thread = std::thread([state = pool->state_, worker] { Work(state, worker); });
-          pool->workers_.push_back(std::move(worker));
-        }
-        return std::move(pool);
-      });
+  std::unique_ptr<ScoringPool> pool(
+      new ScoringPool(std::make_shared<State>(registry, fd, std::move(statistics))));
+  return Guard("reward service: starting its threads",
+               [&]() -> Result<std::unique_ptr<ScoringPool>> {
+                 for (int i = 0; i < threads.pure; ++i)
+                   pool->StartWorker(Lane::kThread);
+                 for (int i = 0; i < threads.processes; ++i)
+                   pool->StartWorker(Lane::kProcess);
+                 pool->StartWorker(Lane::kBatch);
+                 return std::move(pool);
+               });
 }
 
 ScoringPool::~ScoringPool() {
   Stop(std::chrono::seconds(10));
 }
 
+void ScoringPool::StartWorker(Lane lane) {
+  const SignalsBlocked blocked;
+  auto worker = std::make_shared<Worker>();
+  worker->lane = lane;
+  worker->thread = std::thread([state = state_, worker] { Work(state, worker); });
+  workers_.push_back(std::move(worker));
+}
+
 void ScoringPool::Work(const std::shared_ptr<State>& state, const std::shared_ptr<Worker>& self) {
-  while (const auto unit = state->Take()) {
-    unit->job->Begin(unit->item);
-    auto scored =
-        Guard("scoring an item", [&] { return ScoreItem(*unit->job, unit->item, &state->cache); });
-    if (!scored) scored = Crashed(*unit->job, unit->item, scored.error().message);
-    if (!unit->job->Finish(unit->item, *std::move(scored))) continue;
-    {
-      const std::lock_guard lock(state->mutex);
-      state->finished.push_back(unit->job);
+  const Lane lane = self->lane;
+  while (const auto job = state->Take(*self)) {
+    std::vector<std::shared_ptr<const Made>> made;
+    self->overdue_at = job->deadline().at().time_since_epoch().count();
+    while (const auto piece = job->Claim(lane)) {
+      auto scored = Guard("scoring", [&] {
+        for (std::size_t i = made.size(); i < job->rewards(lane).size(); ++i)
+          made.push_back(state->cache.Get(job->request().rewards(job->rewards(lane)[i])));
+        if (lane != Lane::kBatch) return ScoreOne(job.get(), *piece, lane, made);
+        const auto which = static_cast<std::size_t>(*piece);
+        const int reward = job->rewards(lane)[which];
+        return ScoreBatches(job.get(), reward, *made[which],
+                            state->cache.registry().Find(job->request().rewards(reward).name()));
+      });
+      // What escapes even ScoreSafely, no memory left for one, leaves cells empty: TIMEOUT.
+      if (!scored) spdlog::error("reward service: {}", scored.error().message);
+      if (scored && *scored) state->Finished(job);
     }
-    eventfd_write(state->wake_fd, 1);
+    self->overdue_at = 0;
+    state->Drop(job.get(), lane);
   }
   const std::lock_guard lock(state->mutex);
   self->exited = true;
-  state->changed.notify_all();
+  state->exits.notify_all();
 }
 
 void ScoringPool::Add(std::shared_ptr<Job> job) {
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (job->request().items_size() == 0) {
-      state_->finished.push_back(std::move(job));
+  if (job->cells() == 0) return state_->Finished(job);
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    if (job->rewards(static_cast<Lane>(lane)).empty()) continue;
+    {
+      const std::lock_guard lock(state_->mutex);
+      state_->queues[lane].push_back(job);
+    }
+    // All: one request is spread over the threads.
+    if (job->request().items_size() > 1) {
+      state_->changed[lane].notify_all();
     } else {
-      state_->queue.emplace_back(std::move(job), 0);
+      state_->changed[lane].notify_one();
     }
   }
-  state_->changed.notify_all();
-  Wake();
 }
 
 int ScoringPool::wake_fd() const {
@@ -254,17 +233,53 @@ std::vector<std::shared_ptr<Job>> ScoringPool::TakeFinished() {
 std::size_t ScoringPool::queued() const {
   const std::lock_guard lock(state_->mutex);
   std::size_t count = 0;
-  for (const auto& [job, next] : state_->queue)
-    count += next == 0 ? 1 : 0;
+  for (const auto& queue : state_->queues) {
+    for (const auto& job : queue)
+      count += job->begun() ? 0 : 1;
+  }
+  return count;
+}
+
+void ScoringPool::ReplaceStuck() {
+  const auto limit = (Clock::now() - kStuckAfter).time_since_epoch().count();
+  std::vector<Lane> replace;
+  {
+    const std::lock_guard lock(state_->mutex);
+    std::size_t stuck = 0;
+    for (const auto& worker : workers_)
+      stuck += worker->stuck ? 1 : 0;
+    for (const auto& worker : workers_) {
+      const auto overdue_at = worker->overdue_at.load();
+      if (worker->stuck || overdue_at == 0 || overdue_at > limit || stuck >= kMostStuck) continue;
+      worker->stuck = true;
+      ++stuck;
+      replace.push_back(worker->lane);
+    }
+  }
+  for (const Lane lane : replace) {
+    spdlog::error(
+        "reward service: a verifier has not returned 1 s after its deadline; another thread takes "
+        "over its work");
+    StartWorker(lane);
+  }
+}
+
+std::size_t ScoringPool::stuck() const {
+  const std::lock_guard lock(state_->mutex);
+  std::size_t count = 0;
+  for (const auto& worker : workers_)
+    count += worker->stuck && !worker->exited ? 1 : 0;
   return count;
 }
 
 void ScoringPool::Stop(std::chrono::milliseconds grace) {
   std::unique_lock lock(state_->mutex);
   state_->stopping = true;
-  state_->queue.clear();
-  state_->changed.notify_all();
-  state_->changed.wait_for(lock, grace, [this] {
+  for (auto& queue : state_->queues)
+    queue.clear();
+  for (auto& changed : state_->changed)
+    changed.notify_all();
+  state_->exits.wait_for(lock, grace, [this] {
     for (const auto& worker : workers_) {
       if (!worker->exited) return false;
     }

@@ -1,5 +1,6 @@
 #include "rewards/verifiers/language.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -8,6 +9,8 @@
 #include <unicode/uscript.h>
 
 #include "rewards/text.h"
+#include "rewards/verifiers/language_evidence.h"
+#include "rewards/verifiers/language_id.h"
 #include "rewards/verifiers/markup.h"
 
 namespace aha::rewards {
@@ -18,6 +21,8 @@ using Text = std::u32string_view;
 struct Target {
   std::vector<UScriptCode> scripts;
   bool english = false;
+  bool latin = false;     // Latin is one of the scripts
+  std::string_view code;  // as CLD2 calls it; empty when it does not know it
 };
 
 // Scripts that stand for several of Unicode's, or for a style of one.
@@ -50,12 +55,15 @@ std::optional<Target> TargetOf(std::string_view language) {
   icu::Locale locale(code.c_str());
   Target target;
   target.english = std::string_view(locale.getLanguage()) == "en";
+  target.code = IdentifiableCode(code);
   UErrorCode error = U_ZERO_ERROR;
   locale.addLikelySubtags(error);
   if (U_FAILURE(error) != 0 || locale.getScript()[0] == '\0') return std::nullopt;
   const int script = u_getPropertyValueEnum(UCHAR_SCRIPT, locale.getScript());
   if (script == UCHAR_INVALID_CODE) return std::nullopt;
   target.scripts = PlainScripts(static_cast<UScriptCode>(script));
+  target.latin = std::find(target.scripts.begin(), target.scripts.end(), USCRIPT_LATIN) !=
+                 target.scripts.end();
   return target;
 }
 
@@ -71,6 +79,7 @@ std::string_view Thinking(std::string_view text) {
 enum class Belongs { kNoScript, kTarget, kOther };
 
 Belongs ScriptBelongs(CodePoint c, const Target& target) {
+  if (c < 0x80 && IsLetter(c)) return target.latin ? Belongs::kTarget : Belongs::kOther;
   UErrorCode error = U_ZERO_ERROR;
   const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &error);
   if (U_FAILURE(error) != 0 || script == USCRIPT_COMMON || script == USCRIPT_INHERITED) {
@@ -90,6 +99,21 @@ bool IsSpelled(CodePoint c) {
   return IsLetter(c) && !IsHan(c) && !IsKana(c);
 }
 
+bool EndsSentence(Text text, std::size_t i) {
+  switch (text[i]) {
+    case '\n':
+    case '!':
+    case '?':
+    case 0x3002:  // ideographic full stop
+    case 0x2026:
+      return true;
+    case '.':
+      return i + 1 == text.size() || IsWhiteSpace(text[i + 1]);
+    default:
+      return false;
+  }
+}
+
 // One run of letters and marks, judged when it ends.
 class Run {
  public:
@@ -104,13 +128,13 @@ class Run {
     other_ = other_ || belongs == Belongs::kOther;
   }
 
-  void EndInto(WordCount* count) {
-    if (scripted_ && !IsLoneLatin()) {
-      ++count->all;
-      count->target += other_ ? 0 : 1;
-    }
+  // Whether it is a word, and if so whether by script in the target language.
+  std::optional<bool> End() {
+    const bool word = scripted_ && !IsLoneLatin();
+    const bool target = !other_;
     letters_ = 0;
     scripted_ = other_ = false;
+    return word ? std::optional(target) : std::nullopt;
   }
 
  private:
@@ -128,26 +152,39 @@ class Run {
   bool other_ = false;
 };
 
-WordCount Count(Text text, const Target& target) {
-  WordCount count;
+// Walks over the words of a text and tells `tally` of each, and of each sentence's end.
+template <class Tally>
+void WalkWords(Text text, const Target& target, Tally* tally) {
   Run run(target);
+  std::size_t begin = 0;
+  const auto end_run = [&](std::size_t end) {
+    if (const auto word = run.End()) tally->Spelled(text.substr(begin, end - begin), *word);
+    begin = end + 1;
+  };
   for (std::size_t i = 0; i < text.size(); ++i) {
     const CodePoint c = text[i];
     if (IsHan(c) || IsKana(c)) {
-      run.EndInto(&count);
-      ++count.all;
+      end_run(i);
       // By the first script of its extensions: the long-vowel mark is Common by itself.
-      const Belongs belongs = IsHan(c) ? ScriptBelongs(c, target) : ScriptBelongs(0x30A2, target);
-      count.target += belongs == Belongs::kTarget ? 1 : 0;
+      const bool kana = !IsHan(c);
+      const Belongs belongs = ScriptBelongs(kana ? 0x30A2 : c, target);
+      tally->Character(c, kana, belongs == Belongs::kTarget);
     } else if (IsLetter(c) || IsMark(c)) {
       run.Add(c);
     } else if (!(IsApostrophe(c) && i > 0 && i + 1 < text.size() &&
                  (IsSpelled(text[i - 1]) || IsMark(text[i - 1])) && IsSpelled(text[i + 1]))) {
-      run.EndInto(&count);
+      end_run(i);
+      tally->Other();
+      if (EndsSentence(text, i)) tally->EndSentence();
     }
   }
-  run.EndInto(&count);
-  return count;
+  end_run(text.size());
+}
+
+WordCount Count(Text text, const Target& target) {
+  SentenceTally tally(target.code, text.size());
+  WalkWords(text, target, &tally);
+  return tally.Count();
 }
 
 WordCount CountFor(std::string_view completion, const Target& target) {

@@ -11,8 +11,17 @@
 ///  - a single Latin letter is none, except a, A and I when the target is English;
 ///  - digits, punctuation and emoji are none.
 /// A word is in the target language when all its letters are of a script that the language is
-/// written in: Latin for en, Han for zh, Han and kana for ja. Languages that share a script are not
-/// told apart.
+/// written in (Latin for en, Han for zh, Han and kana for ja), unless the words around it say
+/// otherwise. Where languages share the script, that evidence is asked sentence by sentence:
+///  - words of one script in a sentence, at least 4 with 24 letters: when CLD2 is sure that they
+///  are
+///    in another language than the target, they are not in the target language;
+///  - Han in a sentence with kana, at least 8 characters and two separate runs of kana: Japanese
+///  when
+///    CLD2 is sure of it. For ja, 8 Han without any kana: Chinese when CLD2 is sure of it;
+///  - a sentence with less counts as both its neighbours do, when they agree.
+/// In texts of over half a million characters several sentences are judged at a time.
+/// In short or undecided text the script alone decides, so that en and zh are exact by script.
 
 #include <cstddef>
 #include <string>

@@ -49,5 +49,29 @@ INSTANTIATE_TEST_SUITE_P(Table, EndpointTest, testing::ValuesIn(kEndpoints), [](
   return std::string(p.param.name);
 });
 
+constexpr EndpointCase kEncrypted[] = {
+    {"EveryInterface", "tcp://*:5555", "tcp://*:5555"},
+    {"EveryAddress", "tcp://0.0.0.0:5555", "tcp://0.0.0.0:5555"},
+    {"AnotherHost", "tcp://scorer-1.example.com:5555", "tcp://scorer-1.example.com:5555"},
+    {"AnotherHostV6", "tcp://[2001:db8::1]:5555", "tcp://[2001:db8::1]:5555"},
+    {"Interface", "tcp://eth0:*", "tcp://eth0:*"},
+    {"Ipc", "ipc:///tmp/x", "ipc:///tmp/x"},
+    {"InsideTheProcess", "inproc://x", ""},
+    {"SourceAddress", "tcp://10.0.0.1;10.0.0.2:5555", ""},
+    {"NoHost", "tcp://:5555", ""},
+    {"NoPort", "tcp://10.0.0.1", ""},
+    {"PortTooLarge", "tcp://10.0.0.1:70000", ""},
+    {"AnotherScheme", "pgm://10.0.0.1:5555", ""},
+};
+
+class EncryptedEndpointTest : public testing::TestWithParam<EndpointCase> {};
+TEST_P(EncryptedEndpointTest, IsTakenOrRefused) {
+  const auto got = CheckEndpoint(GetParam().endpoint, "rewards", Reach::kEncrypted);
+  EXPECT_EQ(got.value_or(""), GetParam().want);
+}
+INSTANTIATE_TEST_SUITE_P(Table, EncryptedEndpointTest, testing::ValuesIn(kEncrypted), [](const auto& p) {
+  return std::string(p.param.name);
+});
+
 }  // namespace
 }  // namespace aha

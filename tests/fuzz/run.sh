@@ -13,7 +13,7 @@ while getopts t: option; do
 done
 shift $((OPTIND - 1))
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(safetensors gguf config tokenizer math)
+[ ${#targets[@]} -gt 0 ] || targets=(safetensors gguf config tokenizer math wire)
 
 cd "$root"
 [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >&2

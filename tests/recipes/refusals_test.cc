@@ -121,6 +121,23 @@ const std::vector<RefusalCase>& Cases() {
        "r.textproto:1:1: `rollout_workers` is set but never read because rollout_endpoint is \"\"; "
        "remove it or set "
        "rollout_endpoint to something other than \"\""},
+      {"NeverReadWithoutIsolation",
+       Rl(fmt::format("{}\nreward {{ name: \"math\" isolate_memory_mb: 64 }}", kPrompts)),
+       "r.textproto:4:25: `isolate_memory_mb` is set but never read because isolate is false; "
+       "remove it or set isolate: true"},
+      {"ServerKeyWithoutAKey",
+       "reward_server_key: \"s.public\"\n" + Stages(RlStage("name: \"zero\"")),
+       "r.textproto:1:1: `reward_server_key` is set but never read because reward_key is \"\"; "
+       "remove it or set reward_key to something other than \"\""},
+      {"KeyWithoutTheServers",
+       "reward_endpoint: \"tcp://scorer:1\"\nreward_key: \"k.secret\"\n" +
+           Stages(RlStage("name: \"zero\"")),
+       "r.textproto:2:1: `reward_key` needs `reward_server_key` too: the file with the services' "
+       "public key"},
+      {"KeyWithoutAnEndpoint",
+       "reward_key: \"k.secret\" reward_server_key: \"s.public\"\n" +
+           Stages(RlStage("name: \"zero\"")),
+       "r.textproto:1:1: `reward_key` is for services elsewhere, and no `reward_endpoint` is set"},
       // Names.
       {"RecipeNameIsAPath", "name: \"../x\"\n" + RlStage("name: \"zero\""),
        "r.textproto:1:1: `name` is \"../x\"; a run directory is named after it: letters, digits, _ "

@@ -23,7 +23,8 @@ TEST(Registry, ListsItsBuiltInsByName) {
     for (const auto& key : info.keys)
       EXPECT_FALSE(key.doc.empty()) << key.name;
   }
-  EXPECT_THAT(names, ElementsAre("exact", "format", "language", "math"));
+  EXPECT_THAT(names, ElementsAre("exact", "format", "instructions", "language", "math",
+                                 "overlength", "repetition"));
 }
 
 TEST(Registry, MakesEveryBuiltInWithDefaults) {
@@ -43,7 +44,8 @@ TEST(Registry, NamesTheNearestOfAnUnknownName) {
 TEST(Registry, NamesAllWhenNoneIsNear) {
   const auto made = Registry::BuiltIns().Make("zzzzzzzz", "");
   ASSERT_FALSE(made.has_value());
-  EXPECT_THAT(made.error().message, HasSubstr("exact, format, language, math"));
+  EXPECT_THAT(made.error().message,
+              HasSubstr("exact, format, instructions, language, math, overlength, repetition"));
 }
 
 struct ConfigCase {

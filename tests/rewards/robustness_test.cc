@@ -31,6 +31,17 @@ std::string HostileText(DrawSequence* draw) {
   return text;
 }
 
+// Every kind that needs no arguments, and some that do.
+constexpr const char* kInstructions =
+    R"([{"kind":"punctuation:no_comma"},{"kind":"detectable_format:json_format"},{"kind":"startend:quotation"},
+        {"kind":"detectable_format:title"},{"kind":"combination:two_responses"},{"kind":"change_case:english_capital"},
+        {"kind":"change_case:english_lowercase"},{"kind":"detectable_format:constrained_response"},
+        {"kind":"length_constraints:number_sentences","relation":"at least","num_sentences":1},
+        {"kind":"keywords:forbidden_words","forbidden_words":["answer","是"]},
+        {"kind":"detectable_format:number_highlighted_sections","num_highlights":1},
+        {"kind":"detectable_content:number_placeholders","num_placeholders":1},
+        {"kind":"language:response_language","language":"en"}])";
+
 TEST(Robustness, EveryVerifierJudgesAnyBytes) {
   const Registry registry = Registry::BuiltIns();
   for (const auto& info : registry.List()) {
@@ -39,11 +50,15 @@ TEST(Robustness, EveryVerifierJudgesAnyBytes) {
     DrawSequence draw(KeyedRandom(1, "robustness/" + info.name));
     for (int round = 0; round < 4000; ++round) {
       const std::string completion = HostileText(&draw);
-      const Outcome outcome = ScoreSafely(
-          **reward,
-          {.id = {}, .prompt = {}, .completion = completion, .reference = "42", .language = "en"});
+      const bool instructed = info.name == "instructions";
+      const Outcome outcome = ScoreSafely(**reward, {.id = {},
+                                                     .prompt = {},
+                                                     .completion = completion,
+                                                     .reference = instructed ? kInstructions : "42",
+                                                     .language = "en",
+                                                     .tokens = 20000});
       ASSERT_TRUE(outcome.has_score()) << info.name << ": " << outcome.ShortDebugString();
-      ASSERT_TRUE(outcome.score() >= 0 && outcome.score() <= 1) << outcome.ShortDebugString();
+      ASSERT_TRUE(outcome.score() >= -1 && outcome.score() <= 1) << outcome.ShortDebugString();
       ASSERT_TRUE(IsValidUtf8(outcome.reason()));
     }
   }

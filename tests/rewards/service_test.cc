@@ -131,6 +131,7 @@ TEST_F(ServiceTest, RefusesAnIdUsedForAnotherRequest) {
   const auto answer = raw.Receive();
   EXPECT_EQ(answer.error().request_id(), "same");
   EXPECT_THAT(answer.error().detail(), HasSubstr("another request"));
+  EXPECT_EQ(answer.error().kind(), proto::ServiceError::REUSED_ID);
 }
 
 TEST_F(ServiceTest, ForgetsOldRepliesBeyondItsBound) {
@@ -232,6 +233,16 @@ TEST_F(ServiceTest, RefusesWhatItCannotUnderstand) {
   EXPECT_THAT(refused(), HasSubstr("65 rewards"));
 }
 
+TEST_F(ServiceTest, DropsAPeerThatSendsMoreThanAMessageHolds) {
+  const auto service = Start({"tcp://127.0.0.1:*"});
+  Raw raw(context(), service->endpoints()[0]);
+  raw.Send(std::string(static_cast<std::size_t>(256) << 20, 'x') + "x");
+  EXPECT_TRUE(raw.HasNothingFor(milliseconds(100)));
+  Raw next(context(), service->endpoints()[0]);
+  next.Send(Request("r", "count", {"a"}));
+  EXPECT_TRUE(next.Receive().has_score_reply()) << "the others go on";
+}
+
 TEST_F(ServiceTest, SurvivesRandomBytes) {
   const auto service = Start({"inproc://a"});
   Raw raw(context(), "inproc://a");
@@ -275,6 +286,7 @@ TEST_F(ServiceTest, RefusesBeyondItsQueue) {
   const auto answer = raw.Receive();
   EXPECT_EQ(answer.error().request_id(), "three");
   EXPECT_THAT(answer.error().detail(), HasSubstr("queue is full"));
+  EXPECT_EQ(answer.error().kind(), proto::ServiceError::BUSY);
   OpenGate();
   raw.Receive();
   raw.Receive();

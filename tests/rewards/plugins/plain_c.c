@@ -23,14 +23,16 @@ extern "C"
 #endif
     const aha_reward_plugin_info*
     aha_reward_plugin(void) {
-  static const aha_reward_plugin_info info = {AHA_REWARD_ABI_VERSION,
-                                              sizeof(aha_reward_plugin_info),
+  /* Version 1, as one built before there were flags looks. */
+  static const aha_reward_plugin_info info = {1u,
+                                              offsetof(aha_reward_plugin_info, flags),
                                               {"plain_c", 7},
                                               {"tokens", 6},
                                               NULL,
                                               0,
                                               create,
                                               free,
-                                              score};
+                                              score,
+                                              AHA_REWARD_ONE_THREAD /* not looked at in version 1 */};
   return &info;
 }
