@@ -6,6 +6,7 @@
 
 #include "rewards/plugin_loader.h"
 #include "rewards/text.h"
+#include "rewards/verifiers/code/verifier.h"
 #include "rewards/verifiers/exact.h"
 #include "rewards/verifiers/format.h"
 #include "rewards/verifiers/language.h"
@@ -70,6 +71,12 @@ Registry Registry::BuiltIns() {
        .file = {},
        .sha256 = {}},
       WithoutConfig<MathReward>());
+  add({.name = "code",
+       .doc = "1 when the program passes its test cases in a sandbox, else 0",
+       .keys = CodeReward::Keys(),
+       .file = {},
+       .sha256 = {}},
+      CodeReward::Make);
   return registry;
 }
 

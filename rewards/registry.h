@@ -32,7 +32,7 @@ class Registry {
  public:
   /// Nothing in it.
   Registry() = default;
-  /// format, language, exact and math.
+  /// format, language, exact, math and code.
   static Registry BuiltIns();
 
   /// kInvalidArgument when the name is taken or empty.

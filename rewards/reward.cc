@@ -22,6 +22,12 @@ Outcome Failed(proto::Failure::Kind kind, std::string_view detail) {
   return outcome;
 }
 
+void AddNote(std::string_view name, std::string_view value, Outcome* outcome) {
+  auto* note = outcome->add_notes();
+  note->set_name(std::string(name));
+  note->set_value(ToValidUtf8(value));
+}
+
 Outcome ScoreSafely(const Reward& reward, const ScoreInput& input) {
   const auto start = std::chrono::steady_clock::now();
   auto scored = Guard("the verifier threw", [&] { return reward.Score(input); });

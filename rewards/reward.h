@@ -38,6 +38,9 @@ struct Finding {
   std::string text;
 };
 
+/// Adds a fact about a verdict or a failure: `aha score` writes it as a field of its own.
+void AddNote(std::string_view name, std::string_view value, Outcome* outcome);
+
 /// A verifier with its configuration applied.
 class Reward {
  public:

@@ -75,6 +75,7 @@ Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   out["ms"] = outcome.ms();
   out["reason"] = outcome.reason();
   if (explain) out["explain"] = Explained(reward, input, out);
+  for (const auto& note : outcome.notes()) out[note.name()] = note.value();
   return out;
 }
 
