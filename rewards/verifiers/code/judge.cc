@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <optional>
 
@@ -17,6 +18,8 @@ namespace {
 using sandbox::End;
 using sandbox::Run;
 using sandbox::RunResult;
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReasonBytes = 600;
 
@@ -112,6 +115,7 @@ class Session {
   }
 
   void Count(std::string_view kind, const std::optional<Fault>& fault, Judgement* out) {
+    out->longest_ms = longest_ms_;
     ++number_;
     if (!fault) {
       ++out->passed;
@@ -132,7 +136,10 @@ class Session {
       return RunResult{};
     }
     run.limits.wall_ms = std::min(run.limits.wall_ms, rules_.item_ms - used_ms_);
+    const auto start = Clock::now();
     AHA_ASSIGN(RunResult result, slot_.Execute(run));
+    const std::chrono::duration<double, std::milli> taken = Clock::now() - start;
+    longest_ms_ = std::max(longest_ms_, taken.count());
     used_ms_ += result.wall_us / 1000;
     *fault = EndFault(result, run.limits);
     if (*fault && result.result == std::string_view(&kCompileError, 1)) {
@@ -197,6 +204,7 @@ class Session {
   const std::string_view program_;
   sandbox::Slot& slot_;
   std::uint64_t used_ms_ = 0;
+  double longest_ms_ = 0;
   std::size_t number_ = 0;
 };
 

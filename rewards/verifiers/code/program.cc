@@ -31,9 +31,11 @@ std::optional<Fence> FenceOf(std::string_view line) {
   return fence;
 }
 
+// Nothing may follow but blanks, or the end of the answer.
 bool Closes(const Fence& fence, const Fence& open) {
-  return fence.mark == open.mark && fence.length >= open.length &&
-         fence.rest.find_first_not_of(" \t\r") == kNone;
+  if (fence.mark != open.mark || fence.length < open.length) return false;
+  const auto rest = fence.rest.find_first_not_of(" \t\r");
+  return rest == kNone || fence.rest.substr(rest).starts_with(kClose);
 }
 
 struct Scan {
