@@ -114,7 +114,7 @@ std::vector<AbuseProgram> EscapeAbuse() {
        "\",0,0)<0;printf(\"%d\",n);}\n",
        "4"},
       {"NoFilesForCpp", "any file at all, from C++", "cpp", "AC",
-       "#include <cstdio>\nint main(){int n=0;for(auto "
+       "#include <cstdio>\n#include <initializer_list>\nint main(){int n=0;for(auto "
        "p:{\"/usr/bin/python3\",\"/usr/lib/os-release\",\"/lib/x86_64-linux-gnu/libc.so.6\",\"/"
        "tools/bin/g++\",\"/etc/passwd\"})n+=fopen(p,\"r\")!=nullptr;printf(\"%d\",n);}\n",
        "0"},

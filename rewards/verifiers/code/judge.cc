@@ -126,6 +126,14 @@ class Session {
     }
   }
 
+  Result<RunResult> Timed(const sandbox::Run& run) {
+    const auto start = Clock::now();
+    auto result = slot_.Execute(run);
+    const std::chrono::duration<double, std::milli> taken = Clock::now() - start;
+    longest_ms_ = std::max(longest_ms_, taken.count());
+    return result;
+  }
+
   // Runs within the limits and within what is left of the item's time.
   Result<RunResult> Execute(sandbox::Run run, std::optional<Fault>* fault) {
     run.limits = rules_.limits;
@@ -136,10 +144,7 @@ class Session {
       return RunResult{};
     }
     run.limits.wall_ms = std::min(run.limits.wall_ms, rules_.item_ms - used_ms_);
-    const auto start = Clock::now();
-    AHA_ASSIGN(RunResult result, slot_.Execute(run));
-    const std::chrono::duration<double, std::milli> taken = Clock::now() - start;
-    longest_ms_ = std::max(longest_ms_, taken.count());
+    AHA_ASSIGN(RunResult result, Timed(run));
     used_ms_ += result.wall_us / 1000;
     *fault = EndFault(result, run.limits);
     if (*fault && result.result == std::string_view(&kCompileError, 1)) {
@@ -184,7 +189,9 @@ class Session {
   Status Compile(const std::string& function, Judgement* out) {
     sandbox::Run run = CppCompilation(program_, function, rules_.cpp_standard, slot_.compiler());
     run.limits = rules_.compile_limits;
-    AHA_ASSIGN(const RunResult result, slot_.Execute(run));
+    AHA_ASSIGN(const RunResult result, Timed(run));
+    out->longest_ms = longest_ms_;
+    longest_ms_ = 0;  // from here on that of the test cases
     if (result.kept) return {};
     out->verdict = Verdict::kCompileError;
     const auto fault = EndFault(result, run.limits);

@@ -36,7 +36,7 @@ struct Rules {
 struct Judgement {
   Verdict verdict = Verdict::kAccepted;  ///< of the first test case that failed
   std::size_t passed = 0, total = 0;
-  double longest_ms = 0;  ///< of one run, from asking the sandbox to its answer
+  double longest_ms = 0;  ///< of one run, or of compiling where that failed
   std::string reason;  ///< which test case and why, in a line; empty when accepted
 };
 
