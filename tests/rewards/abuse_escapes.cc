@@ -114,9 +114,11 @@ std::vector<AbuseProgram> EscapeAbuse() {
        "\",0,0)<0;printf(\"%d\",n);}\n",
        "4"},
       {"NoFilesForCpp", "any file at all, from C++", "cpp", "AC",
-       "#include <cstdio>\n#include <initializer_list>\nint main(){int n=0;for(auto "
-       "p:{\"/usr/bin/python3\",\"/usr/lib/os-release\",\"/lib/x86_64-linux-gnu/libc.so.6\",\"/"
-       "tools/bin/g++\",\"/etc/passwd\"})n+=fopen(p,\"r\")!=nullptr;printf(\"%d\",n);}\n",
+       "#include <cstdio>\n#include <initializer_list>\nint main() {\n  int n = 0;\n"
+       "  for (auto p : {\"/usr/bin/python3\", \"/usr/lib/os-release\", \"/tools/bin/g++\","
+       " \"/lib/x86_64-linux-gnu/libc.so.6\", \"/etc/passwd\"}) {\n"
+       "    FILE* f = fopen(p, \"r\");\n    n += f && fgetc(f) != EOF;\n  }\n  printf(\"%d\", "
+       "n);\n}\n",
        "0"},
       {"RewritesItself", "changes the program that the next test runs", "cpp", "AC",
        "#include <cstdio>\n#include <fcntl.h>\n#include <unistd.h>\nint main(){int "

@@ -33,9 +33,8 @@ struct Reference {
 /// "calls": [{"args": [...], "returns": ...}]}`. `fallback` is the language of references that name
 /// none; empty: they are refused. kInvalidArgument, with the place, for everything that is not so:
 /// no test case at all, a missing or repeated key, unknown keys inside a case, a function that is
-/// no identifier, numbers beyond double's range or of more than 20,000 digits, more than
-/// kMostValues values, nesting beyond kDeepest, more than 64 MiB. Integers of any size keep their
-/// value.
+/// no identifier, numbers beyond double's range, more than kMostValues values, nesting beyond
+/// kDeepest, more than 64 MiB. Integers up to that range (308 digits) keep their exact value.
 Result<Reference> ParseReference(std::string_view json, std::string_view fallback);
 
 }  // namespace aha::rewards::code
