@@ -11,24 +11,31 @@
 namespace aha::rewards::sandbox {
 namespace {
 
-std::string Standing(const PoolOptions& options, std::size_t slots, const Layout& layout) {
+std::string Standing(const PoolOptions& options,
+                     std::size_t slots,
+                     const Layout& layout,
+                     bool group) {
   const bool root = geteuid() == 0;
   const std::string languages = layout.python && layout.compiler ? "Python and C++"
                                 : layout.python                  ? "Python only (no /usr/bin/g++)"
                                 : layout.compiler                ? "C++ only (no /usr/bin/python3)"
                                                   : "no language (no python3, no g++)";
   const std::string user = root ? "a user id for each slot" : "the caller's user id";
+  const std::string memory =
+      group ? "cgroup v2 (memory.max, pids.max) for each slot, and memory summed over the run "
+              "every 10 ms"
+            : "memory summed over the run every 10 ms (no delegated cgroup v2)";
   if (options.unsafe) {
     return fmt::format(
         "UNSAFE: no namespaces, programs see this machine's files; in force: seccomp filter, "
-        "rlimits, clocks, memory summed every 10 ms, {}; {} slots; {}",
-        user, slots, languages);
+        "rlimits, clocks, {}; {}; {} slots; {}",
+        memory, user, slots, languages);
   }
   return fmt::format(
       "bubblewrap with user, mount, pid, network, ipc and uts namespaces (cgroup namespace where "
       "the kernel has it); read-only root, /tmp of bounded size; seccomp filter; rlimits; clocks; "
-      "memory summed over the run every 10 ms; {}; {} slots; {}",
-      user, slots, languages);
+      "{}; {}; {} slots; {}",
+      memory, user, slots, languages);
 }
 
 }  // namespace
@@ -40,10 +47,18 @@ Result<std::unique_ptr<Pool>> Pool::Start(const PoolOptions& options) {
   AHA_ASSIGN(pool->slot_options_.filter, SeccompProgram());
   pool->most_ = options.slots != 0 ? options.slots
                                    : std::max<std::size_t>(1, std::thread::hardware_concurrency());
-  pool->standing_ = Standing(options, pool->most_, pool->layout());
-  AHA_ASSIGN(auto slot, Slot::Start(pool->slot_options_));
-  AHA_TRY(pool->TryOut(slot.get()));
-  pool->idle_.push_back(std::move(slot));
+  pool->slot_options_.group_home = FindGroupHome();
+  pool->slot_options_.group_limits = options.group_limits;
+  auto slot = Slot::Start(pool->slot_options_);
+  if (!slot && pool->slot_options_.group_home) {  // a group that looked usable and is not
+    pool->slot_options_.group_home.reset();
+    slot = Slot::Start(pool->slot_options_);
+  }
+  if (!slot) return tl::unexpected(std::move(slot).error());
+  pool->standing_ =
+      Standing(options, pool->most_, pool->layout(), pool->slot_options_.group_home.has_value());
+  AHA_TRY(pool->TryOut(slot->get()));
+  pool->idle_.push_back(*std::move(slot));
   return pool;
 }
 

@@ -17,6 +17,8 @@ namespace aha::rewards::sandbox {
 struct PoolOptions {
   std::size_t slots = 0;  ///< at once; 0: one for each processor
   bool unsafe = false;
+  /// Of a slot's control group, where there can be one: above what any run may use.
+  GroupLimits group_limits{std::uint64_t{2} << 30, 256};
 };
 
 /// Slots are started when they are first needed and again when one breaks.

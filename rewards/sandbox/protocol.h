@@ -14,6 +14,8 @@ namespace aha::rewards::sandbox {
 /// Descriptors that a keeper is born with.
 inline constexpr int kControlFd = 3;
 inline constexpr int kImageFd = 4;
+/// Writing "0" to it moves the launcher into the slot's control group, where there is one.
+inline constexpr int kGroupFd = 5;
 
 /// The keeper's first words, in the first message it sends.
 inline constexpr std::string_view kHello = "keeper 1";

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,10 +50,24 @@ int MakeImage() {
   return fd < 0 || lseek(fd, 0, SEEK_SET) != 0 ? -1 : Above(fd);
 }
 
-// No two slots of this machine share a user id, so that limits by user count one slot alone.
+// Whether `user` exists in this process's user namespace (all do outside of containers).
+bool IsMapped(std::uint64_t user) {
+  std::ifstream map("/proc/self/uid_map");
+  for (std::uint64_t inside = 0, outside = 0, length = 0; map >> inside >> outside >> length;) {
+    if (user >= inside && user - inside < length) return true;
+  }
+  return false;
+}
+
+// Of root's slots no two on this machine share a user id, so that limits by user count one slot
+// alone. In a container that has few ids, one of those, and the caller's where there is no other.
 uid_t SlotUser() {
   static std::atomic<unsigned> counter{0};
-  return 0x40000000U + ((static_cast<unsigned>(getpid()) & 0x3FFFFFU) << 7) + (counter++ & 0x7FU);
+  const unsigned number = counter++ & 0x7FU;
+  if (geteuid() != 0) return geteuid();
+  const uid_t own = 0x40000000U + ((static_cast<unsigned>(getpid()) & 0x3FFFFFU) << 7) + number;
+  if (IsMapped(own)) return own;
+  return IsMapped(60000 + number) ? 60000 + number : 0;
 }
 
 }  // namespace
@@ -65,16 +80,18 @@ Result<std::unique_ptr<Slot>> Slot::Start(const SlotOptions& options) {
 }
 
 Status Slot::Spawn(const SlotOptions& options) {
-  const bool root = geteuid() == 0;
-  const uid_t user = root ? SlotUser() : geteuid();
+  const uid_t user = SlotUser();
+  const bool changes = user != geteuid();
   unsafe_ = options.unsafe;
   std::vector<std::string> command = {"keeper", "launch", std::to_string(user),
-                                      std::to_string(root ? user : getegid())};
+                                      std::to_string(changes ? user : getegid())};
   if (unsafe_) {
     char folder[] = "/tmp/aha-run-XXXXXX";
-    if (mkdtemp(folder) == nullptr || (root && chown(folder, user, user) != 0))
+    if (mkdtemp(folder) == nullptr)
       return Fail(Code::kInternal, "sandbox: no folder under /tmp: {}", std::strerror(errno));
     folder_ = folder;
+    if (changes && chown(folder, user, user) != 0)
+      return Fail(Code::kInternal, "sandbox: {}: {}", folder_, std::strerror(errno));
     command.insert(command.end(), {"/proc/self/fd/4", "keep-unsafe", folder_});
   } else {
     if (options.layout.bubblewrap.empty())
@@ -92,6 +109,8 @@ Status Slot::Spawn(const SlotOptions& options) {
     return Fail(Code::kExhausted, "sandbox: no pipe: {}", std::strerror(errno));
   }
   complaints_ = complaints[0];
+  if (options.group_home) group_ = ControlGroup::Make(*options.group_home, options.group_limits);
+  const int door = group_ ? Above(group_->OpenDoor()) : -1;
   const int theirs = Above(control[1]), said = Above(complaints[1]), image = MakeImage();
   const std::string program = "/proc/self/fd/" + std::to_string(image);
   std::vector<char*> argv;
@@ -109,6 +128,7 @@ Status Slot::Spawn(const SlotOptions& options) {
   posix_spawn_file_actions_adddup2(&actions, said, 2);
   posix_spawn_file_actions_adddup2(&actions, theirs, kControlFd);
   posix_spawn_file_actions_adddup2(&actions, image, kImageFd);
+  if (door >= 0) posix_spawn_file_actions_adddup2(&actions, door, kGroupFd);
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);
@@ -122,7 +142,7 @@ Status Slot::Spawn(const SlotOptions& options) {
                 : posix_spawn(&launcher_, program.c_str(), &actions, &attributes, argv.data(), env);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  for (const int fd : {theirs, said, image}) {
+  for (const int fd : {theirs, said, image, door}) {
     if (fd >= 0) close(fd);
   }
   if (error == 0) return {};
@@ -152,6 +172,7 @@ Slot::~Slot() {
       waitpid(launcher_, nullptr, 0);
     }
   }
+  group_.reset();  // empty by now
   if (complaints_ >= 0) close(complaints_);
   std::error_code ignored;
   if (unsafe_ && !folder_.empty()) std::filesystem::remove_all(folder_, ignored);
@@ -164,6 +185,7 @@ Result<RunResult> Slot::Execute(const Run& run) {
     return Fail(Code::kInternal, "sandbox: {}{}{}", what, said.empty() ? "" : "; ", said);
   };
   if (broken_) return fail("it is broken");
+  const std::uint64_t killed = group_ ? group_->KilledForMemory() : 0;
   if (const auto sent = Send(Encode(run)); !sent) return fail(sent.error().message);
   const auto& l = run.limits;
   const auto reply =
@@ -172,6 +194,8 @@ Result<RunResult> Slot::Execute(const Run& run) {
   RunResult result;
   std::string failure;
   if (!Decode(*reply, &result, &failure)) return fail(failure);
+  if (result.end == End::kSignalled && group_ && group_->KilledForMemory() > killed)
+    result.end = End::kMemoryLimit;
   return result;
 }
 

@@ -5,10 +5,13 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "rewards/sandbox/control_group.h"
 #include "rewards/sandbox/layout.h"
 #include "rewards/sandbox/run.h"
 
@@ -16,8 +19,10 @@ namespace aha::rewards::sandbox {
 
 struct SlotOptions {
   Layout layout;
-  std::string filter;   ///< SeccompProgram()
-  bool unsafe = false;  ///< without bubblewrap: limits and filter alone
+  std::string filter;                               ///< SeccompProgram()
+  bool unsafe = false;                              ///< without bubblewrap: limits and filter alone
+  std::optional<std::filesystem::path> group_home;  ///< FindGroupHome()
+  GroupLimits group_limits;
 };
 
 /// For one thread at a time. The destructor ends every process of the slot.
@@ -49,8 +54,9 @@ class Slot {
 
   pid_t launcher_ = -1;
   int control_ = -1;
-  int complaints_ = -1;  // what the launcher and bubblewrap say on standard error
-  std::string folder_;   // made and removed by us when unsafe
+  int complaints_ = -1;                  // what the launcher and bubblewrap say on standard error
+  std::unique_ptr<ControlGroup> group_;  // null where there is none
+  std::string folder_;                   // made and removed by us when unsafe
   bool unsafe_ = false;
   bool broken_ = false;
 };

@@ -122,6 +122,14 @@ TEST_F(CodeReward, JudgesCppByWhatAFunctionReturns) {
   EXPECT_EQ(Verdict(head + "int g(int x) { return x; }\n", kinds), "CE");
 }
 
+TEST_F(CodeReward, LargeArgumentsDoNotCountAsTheProgramsFiles) {
+  const auto reward = MakeCode("files_mb: 1 slots: 1");
+  const std::string text(3 << 20, 'x');
+  const std::string calls =
+      Calls("python", R"([{"args": [")" + text + R"("], "returns": 3145728}])");
+  EXPECT_EQ(VerdictOf(Ask(*reward, "f = len", calls)), "AC");
+}
+
 TEST_F(CodeReward, BadReferencesAreFailuresWithoutAVerdict) {
   for (const std::string reference :
        {"", "42", R"({"language": "python"})", R"({"language": "python", "tests": [{}]})"}) {

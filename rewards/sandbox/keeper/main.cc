@@ -52,6 +52,9 @@ int Launch(int argc, char** argv) {
   if (argc < 5) return 2;
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "aha-launcher");
+  // Before the user changes, so that all that comes is in the group.
+  if (fcntl(kGroupFd, F_GETFD) >= 0 && write(kGroupFd, "0", 1) != 1)
+    return Complain("entering the control group");
   syscall(SYS_close_range, kImageFd + 1U, ~0U, 0U);
   umask(077);
   if (chdir("/") != 0) return Complain("chdir /");

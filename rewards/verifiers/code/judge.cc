@@ -138,6 +138,8 @@ class Session {
   Result<RunResult> Execute(sandbox::Run run, std::optional<Fault>* fault) {
     run.limits = rules_.limits;
     run.limits.result = rules_.limits.output;
+    for (const auto& [name, contents] : run.files)
+      run.limits.tmp += contents.size() + 8192;  // ours do not count
     if (used_ms_ >= rules_.item_ms) {
       *fault = Fault{Verdict::kTimeLimit,
                      fmt::format("{} ms for all test cases are used up", rules_.item_ms)};

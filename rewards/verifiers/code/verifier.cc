@@ -114,6 +114,11 @@ Result<std::unique_ptr<Reward>> CodeReward::Make(const Config& config) {
   AHA_TRY(OneOf(config, "cpp_standard", {"c++17", "c++20", "c++23"}));
   sandbox::PoolOptions options;
   options.slots = static_cast<std::size_t>(config.Integer("slots"));
+  for (const sandbox::Limits& l : {RunLimits(config), CompileLimits(config)}) {
+    auto& group = options.group_limits;
+    group.memory = std::max(group.memory, l.memory + l.tmp + (64ULL << 20));
+    group.processes = std::max(group.processes, l.processes + 16);
+  }
   auto pool = sandbox::Pool::Start(options);
   if (!pool && config.Bool("allow_unsafe")) {
     spdlog::warn("code: {}; allow_unsafe: goes on without", pool.error().message);
