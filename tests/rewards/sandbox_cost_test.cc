@@ -106,15 +106,20 @@ TEST(SandboxCost, OfACppProgram) {
   };
   const std::string program =
       "#include <iostream>\nint main(){int a,b;std::cin>>a>>b;std::cout<<a+b;}\n";
+  const auto fastest = [&] {
+    double best = 1e9;
+    for (int i = 0; i < 3; ++i) {
+      const auto start = Clock::now();
+      EXPECT_EQ(VerdictOf(Ask(*reward, program, reference.dump())), "AC");
+      best = std::min(best, Ms(start));
+    }
+    return best;
+  };
   add(1);
-  auto start = Clock::now();
-  ASSERT_EQ(VerdictOf(Ask(*reward, program, reference.dump())), "AC");
-  const double one = Ms(start);
-  add(20);
-  start = Clock::now();
-  ASSERT_EQ(VerdictOf(Ask(*reward, program, reference.dump())), "AC");
+  const double one = fastest();
+  add(100);
   std::printf("C++: compiled and 1 test %6.0f ms; each further test %.1f ms\n", one,
-              (Ms(start) - one) / 20);
+              (fastest() - one) / 100);
 }
 
 }  // namespace

@@ -116,7 +116,7 @@ Result<std::unique_ptr<Reward>> CodeReward::Make(const Config& config) {
   options.slots = static_cast<std::size_t>(config.Integer("slots"));
   for (const sandbox::Limits& l : {RunLimits(config), CompileLimits(config)}) {
     auto& group = options.group_limits;
-    group.memory = std::max(group.memory, l.memory + l.tmp + (64ULL << 20));
+    group.memory = std::max<std::uint64_t>(group.memory, l.memory + l.tmp + (64ULL << 20));
     group.processes = std::max(group.processes, l.processes + 16);
   }
   auto pool = sandbox::Pool::Start(options);
