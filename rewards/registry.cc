@@ -7,6 +7,7 @@
 #include "rewards/isolate/isolated_reward.h"
 #include "rewards/plugin_loader.h"
 #include "rewards/text.h"
+#include "rewards/verifiers/code/verifier.h"
 #include "rewards/verifiers/exact.h"
 #include "rewards/verifiers/format.h"
 #include "rewards/verifiers/instructions/instructions.h"
@@ -137,6 +138,13 @@ Registry Registry::BuiltIns() {
   add(InstructionsInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
     return std::make_unique<InstructionsReward>(config.Bool("all_or_nothing"));
   });
+  add({.name = "code",
+       .doc = "1 when the program passes its test cases in a sandbox, else 0",
+       .keys = CodeReward::Keys(),
+       .file = {},
+       .sha256 = {},
+       .lane = Lane::kProcess},
+      CodeReward::Make);
   return registry;
 }
 

@@ -39,7 +39,7 @@ class Registry {
  public:
   /// Nothing in it.
   Registry() = default;
-  /// format, language, exact, math, repetition, overlength and instructions.
+  /// format, language, exact, math, code, repetition, overlength and instructions.
   static Registry BuiltIns();
 
   /// kInvalidArgument when the name is taken or empty.

@@ -43,6 +43,12 @@ double MsSince(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+void AddNote(std::string_view name, std::string_view value, Outcome* outcome) {
+  auto* note = outcome->add_notes();
+  note->set_name(std::string(name));
+  note->set_value(ToValidUtf8(value));
+}
+
 Outcome ScoreSafely(const Reward& reward, const ScoreInput& input) {
   const auto start = std::chrono::steady_clock::now();
   auto scored = Guard("the verifier threw", [&] { return reward.Score(input); });

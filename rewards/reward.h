@@ -48,6 +48,8 @@ enum class Lane : std::uint8_t {
   kBatch,    ///< a model: takes many completions at once (BatchReward), one batch at a time
 };
 inline constexpr int kLanes = 3;
+/// Adds a fact about a verdict or a failure: `aha score` writes it as a field of its own.
+void AddNote(std::string_view name, std::string_view value, Outcome* outcome);
 
 /// A verifier with its configuration applied.
 class Reward {

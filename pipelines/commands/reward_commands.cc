@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "pipelines/commands/command.h"
 #include "rewards/registry.h"
+#include "rewards/sandbox/pool.h"
 #include "rewards/service/client.h"
 #include "rewards/service/server.h"
 
@@ -33,6 +34,27 @@ struct ScoreOptions {
   std::vector<std::string> plugins;
   bool explain = false;
 };
+
+constexpr int kDeepestLine = 500;
+
+bool NestsTooDeep(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepestLine) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
 
 // A key's text; numbers and objects as their JSON, so that a reference may be 42 as well as "42".
 std::string TextOf(const Json& object, const char* key) {
@@ -77,6 +99,7 @@ Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   out["ms"] = outcome.ms();
   out["reason"] = outcome.reason();
   if (explain) out["explain"] = Explained(reward, input, out);
+  for (const auto& note : outcome.notes()) out[note.name()] = note.value();
   return out;
 }
 
@@ -88,9 +111,10 @@ Status RunScore(const ScoreOptions& o) {
   for (std::string text; std::getline(std::cin, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    // What is nested without end is not parsed: writing it out again would take the whole stack.
+    const Json line = NestsTooDeep(text) ? Json() : Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("completion")) {
-      return Fail(Code::kInvalidArgument, "standard input:{}: must be a JSON object with \"completion\"", number);
+      return Fail(Code::kInvalidArgument, "standard input:{}: must be a JSON object with \"completion\", nested at most {} deep", number, kDeepestLine);
     }
     PrintJson(ScoreLine(**reward, line, o.explain));
   }
@@ -195,6 +219,7 @@ Status RunStatus(const ServiceArguments& o) {
   } else {
     PrintStatus(o.status, status);
   }
+  PrintLine("sandbox of code: " + rewards::sandbox::DescribeSandbox());
   return {};
 }
 
@@ -221,6 +246,7 @@ Status RunService(const ServiceArguments& o) {
   std::signal(SIGINT, [](int) { StopAsked() = true; });
   std::signal(SIGTERM, [](int) { StopAsked() = true; });
   for (const std::string& endpoint : service->endpoints()) spdlog::info("rewards are served at {}{}", endpoint, curve ? ", encrypted" : "");
+  spdlog::info("sandbox of code: {}", rewards::sandbox::DescribeSandbox());
   // Lives until it is told to stop; each round of the wait is bounded.
   while (!StopAsked()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   spdlog::info("is told to stop: takes nothing new, finishes what it has within {} s", o.drain_s);

@@ -45,6 +45,7 @@ constexpr const char* kInstructions =
 TEST(Robustness, EveryVerifierJudgesAnyBytes) {
   const Registry registry = Registry::BuiltIns();
   for (const auto& info : registry.List()) {
+    if (info.name == "code") continue;  // runs programs: sandbox_abuse_test
     const auto reward = registry.Make(info.name, "");
     ASSERT_TRUE(reward.has_value());
     DrawSequence draw(KeyedRandom(1, "robustness/" + info.name));
