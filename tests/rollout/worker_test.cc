@@ -11,7 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zmq_addon.hpp>
@@ -22,7 +21,7 @@
 #include "rollout/coordinator.h"
 #include "rollout/engine.h"
 #include "rollout/wire.h"
-#include "tests/policy/tiny_model.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::rollout {
 namespace {
@@ -56,7 +55,7 @@ std::vector<proto::SampleRequest> Units(std::uint64_t count, std::uint64_t versi
 }
 
 Result<WorkerPolicy> LoadTiny(const std::filesystem::path& /*folder*/) {
-  return WorkerPolicy{policy::TinyPolicy(), {kStop}};
+  return WorkerPolicy{policy::TinyWeights(), {kStop}};
 }
 
 // A worker by hand: does what a test says and no more.
@@ -102,7 +101,6 @@ class FakeWorker {
 class WorkerTest : public testing::Test {
  protected:
   WorkerTest() {
-    at::set_num_threads(1);
     folder_ =
         std::filesystem::temp_directory_path() / fmt::format("aha-worker-test-{}", ::getpid());
     std::filesystem::create_directories(folder_);
@@ -151,13 +149,13 @@ class WorkerTest : public testing::Test {
     update.set_version(version);
     update.set_folder(folder_.string());
     update.set_sha256(sha256);
-    update.set_threads(1);
     coordinator_->Publish(update);
   }
 
   static std::vector<proto::SampleReply> InProcess(const std::vector<proto::SampleRequest>& units) {
-    const policy::Policy policy = policy::TinyPolicy();
-    Engine engine(policy, {.stop_ids = {kStop}});
+    const policy::Weights weights = policy::TinyWeights();
+    const policy::cpu::Cpu cpu(policy::cpu::ChooseKernelTarget().value(), 1);
+    Engine engine(weights, cpu, {.stop_ids = {kStop}});
     std::vector<proto::SampleReply> replies;
     for (const auto& unit : units)
       replies.push_back(*engine.Run(unit));
