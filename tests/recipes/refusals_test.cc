@@ -123,7 +123,7 @@ const std::vector<RefusalCase>& Cases() {
        "rollout_endpoint to something other than \"\""},
       {"NeverReadWithoutIsolation",
        Rl(fmt::format("{}\nreward {{ name: \"math\" isolate_memory_mb: 64 }}", kPrompts)),
-       "r.textproto:4:25: `isolate_memory_mb` is set but never read because isolate is false; "
+       "r.textproto:4:23: `isolate_memory_mb` is set but never read because isolate is false; "
        "remove it or set isolate: true"},
       {"ServerKeyWithoutAKey",
        "reward_server_key: \"s.public\"\n" + Stages(RlStage("name: \"zero\"")),
