@@ -23,6 +23,8 @@ enum class GroupScale : std::uint8_t {
 ///                 standard deviation, advantage 0.
 /// @param epsilon  added to the standard deviation: 0, or 1e-4 as TRL, 1e-6 as verl.
 /// @return one a sample, dimensionless. Fewer than two valid rewards: zeros.
-std::vector<double> GroupAdvantages(std::span<const std::optional<double>> rewards, GroupScale scale, double epsilon = 1e-6);
+std::vector<double> GroupAdvantages(std::span<const std::optional<double>> rewards,
+                                    GroupScale scale,
+                                    double epsilon = 1e-6);
 
 }  // namespace aha::grpo

@@ -14,7 +14,8 @@ TokenLoss GrpoLoss(const TokenTerms& token, const ObjectiveRule& rule) {
   TokenLoss out;
   out.ratio = std::exp(double{token.logprob} - token.old);
   const double free = out.ratio * token.advantage;
-  const double clipped = std::clamp(out.ratio, 1 - rule.clip_low, 1 + rule.clip_high) * token.advantage;
+  const double clipped =
+      std::clamp(out.ratio, 1 - rule.clip_low, 1 + rule.clip_high) * token.advantage;
   out.clipped = clipped < free;
   double loss = -std::min(free, clipped);
   double slope = out.clipped ? 0 : -free;  // d rho / d logprob = rho; what is clipped is constant

@@ -19,21 +19,21 @@ struct TokenTerms {
   float old = 0;        ///< log pi_old
   float reference = 0;  ///< log pi_ref; not looked at when rule.kl is 0
   double advantage = 0;
-  double weight = 0;  ///< what its loss counts. Its denominators come from the whole batch before it
-                      ///< is cut, so the loss of the batch is the sum over tokens
+  double weight = 0;  ///< what its loss counts. Its denominators come from the whole batch before
+                      ///< it is cut, so the loss of the batch is the sum over tokens
 };
 
 struct TokenLoss {
-  double loss = 0;   ///< weight * (-min(rho A, clip(rho) A) + kl k3)
-  double slope = 0;  ///< its derivative by logprob
+  double loss = 0;       ///< weight * (-min(rho A, clip(rho) A) + kl k3)
+  double slope = 0;      ///< its derivative by logprob
   bool clipped = false;  ///< the clipped branch was taken
   double kl = 0;         ///< k3, unweighted; 0 without a reference
   double ratio = 0;      ///< rho = pi_theta / pi_old
 };
 TokenLoss GrpoLoss(const TokenTerms& token, const ObjectiveRule& rule);
 
-/// k3 = exp(d) - d - 1 with d = log pi_ref - log pi_theta (Schulman, "Approximating KL divergence"):
-/// never negative, its expectation under pi_theta is KL(pi_theta || pi_ref).
+/// k3 = exp(d) - d - 1 with d = log pi_ref - log pi_theta (Schulman, "Approximating KL
+/// divergence"): never negative, its expectation under pi_theta is KL(pi_theta || pi_ref).
 double K3(double logprob, double reference);
 
 }  // namespace aha::grpo

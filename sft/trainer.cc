@@ -15,24 +15,30 @@ Result<Counts> Check(const policy::PolicyConfig& config, const std::vector<Examp
   for (const Example& e : batch) {
     const auto length = static_cast<std::int64_t>(e.ids.size());
     if (length > config.max_position_embeddings) {
-      return Fail(Code::kInvalidArgument, "an example has {} tokens, the model takes {}", length, config.max_position_embeddings);
+      return Fail(Code::kInvalidArgument, "an example has {} tokens, the model takes {}", length,
+                  config.max_position_embeddings);
     }
     for (const std::int32_t id : e.ids) {
       if (id >= 0 && id < config.vocab_size) continue;
-      return Fail(Code::kInvalidArgument, "token id {} is outside the model's vocabulary of {}; do tokenizer and model match?",
-                  id, config.vocab_size);
+      return Fail(
+          Code::kInvalidArgument,
+          "token id {} is outside the model's vocabulary of {}; do tokenizer and model match?", id,
+          config.vocab_size);
     }
     counts.targets += std::max<std::int64_t>(0, length - std::max<std::int64_t>(1, e.loss_from));
     counts.mtp_targets += policy::CountMtpTargets(length, e.loss_from);
   }
-  if (counts.targets == 0) return Fail(Code::kInvalidArgument, "a batch of {} examples holds nothing to predict", batch.size());
+  if (counts.targets == 0)
+    return Fail(Code::kInvalidArgument, "a batch of {} examples holds nothing to predict",
+                batch.size());
   return counts;
 }
 
 std::vector<policy::TargetSequences> Cut(const std::vector<Example>& batch, std::int64_t budget) {
   std::vector<std::int64_t> lengths;
   lengths.reserve(batch.size());
-  for (const Example& e : batch) lengths.push_back(static_cast<std::int64_t>(e.ids.size()));
+  for (const Example& e : batch)
+    lengths.push_back(static_cast<std::int64_t>(e.ids.size()));
   std::vector<policy::TargetSequences> micros;
   for (const auto& members : policy::CutMicroBatches(lengths, budget)) {
     policy::TargetSequences& micro = micros.emplace_back();
@@ -46,8 +52,12 @@ std::vector<policy::TargetSequences> Cut(const std::vector<Example>& batch, std:
 
 }  // namespace
 
-Trainer::Trainer(policy::Weights& weights, const policy::cpu::Cpu& cpu, const TrainerOptions& options)
-    : config_(weights.config()), options_(options), update_(weights, cpu, options.adamw, options.bias_rate) {}
+Trainer::Trainer(policy::Weights& weights,
+                 const policy::cpu::Cpu& cpu,
+                 const TrainerOptions& options)
+    : config_(weights.config()),
+      options_(options),
+      update_(weights, cpu, options.adamw, options.bias_rate) {}
 
 Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double learning_rate) {
   AHA_ASSIGN(const Counts counts, Check(config_, batch));
@@ -58,12 +68,15 @@ Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double lear
   side.mtp = options_.mtp_loss / mtp_targets;
   side.mtp_to_trunk = true;
   double nll = 0, mtp = 0;
-  const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N, std::span<const float>) -> Result<std::vector<float>> {
-    for (const float l : logprob_N) nll -= l;
+  const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N,
+                             std::span<const float>) -> Result<std::vector<float>> {
+    for (const float l : logprob_N)
+      nll -= l;
     return std::vector<float>(logprob_N.size(), static_cast<float>(-1 / targets));
   };
   for (const policy::TargetSequences& micro : Cut(batch, options_.micro_batch_tokens)) {
-    AHA_ASSIGN(const policy::MicroReport added, update_.Add(micro, 1, /*entropies=*/false, side, slopes_of));
+    AHA_ASSIGN(const policy::MicroReport added,
+               update_.Add(micro, 1, /*entropies=*/false, side, slopes_of));
     mtp += added.mtp_sum;
   }
   TrainReport report;
@@ -74,13 +87,16 @@ Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double lear
   return report;
 }
 
-Result<double> EvaluateLoss(const policy::Weights& weights, const policy::cpu::Cpu& cpu, const std::vector<Example>& examples,
+Result<double> EvaluateLoss(const policy::Weights& weights,
+                            const policy::cpu::Cpu& cpu,
+                            const std::vector<Example>& examples,
                             std::int64_t micro_batch_tokens) {
   AHA_ASSIGN(const Counts counts, Check(weights.config(), examples));
   policy::TargetLogprobs logprobs(weights, cpu);
   double sum = 0;
   for (const policy::TargetSequences& micro : Cut(examples, micro_batch_tokens)) {
-    for (const float l : logprobs.Of(micro, 1)) sum -= l;
+    for (const float l : logprobs.Of(micro, 1))
+      sum -= l;
   }
   return sum / static_cast<double>(counts.targets);
 }

@@ -18,9 +18,9 @@ struct Example {
 
 struct TrainerOptions {
   policy::AdamWOptions adamw;
-  double bias_rate = 0.001;     ///< of the gates' selection bias
-  double balance_loss = 1e-4;   ///< alpha of the sequence-wise balance loss
-  double mtp_loss = 0;          ///< lambda of the multi-token-prediction loss
+  double bias_rate = 0.001;    ///< of the gates' selection bias
+  double balance_loss = 1e-4;  ///< alpha of the sequence-wise balance loss
+  double mtp_loss = 0;         ///< lambda of the multi-token-prediction loss
   std::int64_t micro_batch_tokens = 4096;
 };
 

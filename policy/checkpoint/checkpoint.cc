@@ -76,12 +76,12 @@ Status Load(const Piece& piece, Weights& weights) {
   std::vector<std::byte> numbers(count * tensor.columns * DtypeSize(to));
   if (Status there = Populate(bytes); !there)
     return Within(there.error(), "{}", piece.from->file->path().string());
-  const bool finite = piece.scales == nullptr
-                          ? ConvertNumbers(view.dtype, bytes, to, numbers.data())
-                          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
-                                              static_cast<std::int64_t>(piece.first),
-                                              static_cast<std::int64_t>(piece.last), to,
-                                              numbers.data());
+  const bool finite =
+      piece.scales == nullptr
+          ? ConvertNumbers(view.dtype, bytes, to, numbers.data())
+          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
+                              static_cast<std::int64_t>(piece.first),
+                              static_cast<std::int64_t>(piece.last), to, numbers.data());
   Drop(bytes);  // read once; the page cache keeps them, this process need not
   if (!finite) {
     return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
@@ -163,9 +163,7 @@ Status SaveTensors(const Weights& weights,
   return WriteSafetensors(file, std::move(sources), {{"format", "pt"}});
 }
 
-Status RestoreTensors(Weights& weights,
-                      std::span<const std::size_t> which,
-                      const fs::path& path) {
+Status RestoreTensors(Weights& weights, std::span<const std::size_t> which, const fs::path& path) {
   AHA_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
   for (const std::size_t t : which) {
     const Weights::Tensor& tensor = weights.tensors()[t];

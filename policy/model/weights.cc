@@ -1,10 +1,11 @@
 // Reading and writing weights by name and row, whatever their form in memory.
 
+#include "policy/model/weights.h"
+
 #include <algorithm>
 #include <array>
 
 #include "policy/model/weight_places.h"
-#include "policy/model/weights.h"
 
 namespace aha::policy {
 namespace {

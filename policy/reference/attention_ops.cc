@@ -5,9 +5,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
 
 namespace aha::policy::reference::kernels {
 AttentionPlan PlanAttention(const std::vector<std::int64_t>& new_S) {
@@ -25,7 +25,8 @@ AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
   const std::int64_t wide = plan.longest_query;
   std::vector<std::int64_t> pad(static_cast<std::size_t>(plan.sequences * wide), 0);
   std::vector<std::int64_t> unpad;
-  plan.mask_SQL = at::full({plan.sequences, wide, 1, longest_context}, -std::numeric_limits<float>::infinity(), at::kFloat);
+  plan.mask_SQL = at::full({plan.sequences, wide, 1, longest_context},
+                           -std::numeric_limits<float>::infinity(), at::kFloat);
   auto* mask = plan.mask_SQL.mutable_data_ptr<float>();
   for (std::int64_t s = 0; s < plan.sequences; ++s) {
     const auto at = static_cast<std::size_t>(s);
@@ -45,26 +46,34 @@ AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
   return plan;
 }
 
-at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_SLW, std::int64_t latent_width,
-                           double scale, const AttentionPlan& plan) {
+at::Tensor LatentAttention(const at::Tensor& query_TAW,
+                           const at::Tensor& keys_SLW,
+                           std::int64_t latent_width,
+                           double scale,
+                           const AttentionPlan& plan) {
   const std::int64_t heads = query_TAW.size(1);
   const std::int64_t wide = query_TAW.size(2);
   const std::int64_t rows = plan.longest_query * heads;
   const bool uniform = plan.sequences * plan.longest_query == query_TAW.size(0);
-  const at::Tensor query_SXW =
-      (uniform ? query_TAW : query_TAW.index_select(0, plan.pad_SQ)).reshape({plan.sequences, rows, wide});
+  const at::Tensor query_SXW = (uniform ? query_TAW : query_TAW.index_select(0, plan.pad_SQ))
+                                   .reshape({plan.sequences, rows, wide});
   const at::Tensor scores_SXL = at::bmm(query_SXW, keys_SLW.transpose(1, 2));
   const at::Tensor shape_SQAL =
-      scores_SXL.view({plan.sequences, plan.longest_query, heads, plan.longest_context}).to(at::kFloat);
+      scores_SXL.view({plan.sequences, plan.longest_query, heads, plan.longest_context})
+          .to(at::kFloat);
   const at::Tensor weights_SXL = at::softmax(shape_SQAL * scale + plan.mask_SQL, -1)
                                      .to(query_TAW.scalar_type())
                                      .view({plan.sequences, rows, plan.longest_context});
   const at::Tensor mixed_SXR = at::bmm(weights_SXL, keys_SLW.slice(-1, 0, latent_width));
-  const at::Tensor mixed_NAR = mixed_SXR.view({plan.sequences * plan.longest_query, heads, latent_width});
+  const at::Tensor mixed_NAR =
+      mixed_SXR.view({plan.sequences * plan.longest_query, heads, latent_width});
   return uniform ? mixed_NAR : mixed_NAR.index_select(0, plan.unpad_T);
 }
 
-at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_SLW, std::int64_t key_heads, double scale,
+at::Tensor GroupedAttention(const at::Tensor& query_TAD,
+                            const at::Tensor& rows_SLW,
+                            std::int64_t key_heads,
+                            double scale,
                             const AttentionPlan& plan) {
   const std::int64_t heads = query_TAD.size(1);
   const std::int64_t width = query_TAD.size(2);
@@ -85,7 +94,8 @@ at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_
         .reshape({batch, deep, width});
   };
   const at::Tensor scores_BXL = at::bmm(query_BXD, heads_of(0).transpose(1, 2));
-  const at::Tensor shape_SPQGL = scores_BXL.view({plan.sequences, key_heads, wide, group, deep}).to(at::kFloat);
+  const at::Tensor shape_SPQGL =
+      scores_BXL.view({plan.sequences, key_heads, wide, group, deep}).to(at::kFloat);
   const at::Tensor weights_BXL = at::softmax(shape_SPQGL * scale + plan.mask_SQL.unsqueeze(1), -1)
                                      .to(query_TAD.scalar_type())
                                      .view({batch, wide * group, deep});

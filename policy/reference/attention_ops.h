@@ -1,6 +1,7 @@
 #pragma once
 /// Causal attention in two kinds. Latent (MLA) in its absorbed form (DeepSeek-V2, arXiv:2405.04434,
-/// section 2.1): every head reads the same cached row, a latent and a rotated key, so heads fold into the
+/// section 2.1): every head reads the same cached row, a latent and a rotated key, so heads fold
+/// into the
 /// rows of one matrix product per sequence. Grouped (GQA, arXiv:2305.13245): a cached row holds some key
 /// heads, then as many value heads, and each pair serves a run of query heads. Rollout and
 /// learner call these.
@@ -19,7 +20,8 @@ struct AttentionPlan {
   std::int64_t sequences = 0;
   std::int64_t longest_query = 0;
   std::int64_t longest_context = 0;
-  at::Tensor pad_SQ;    ///< int64 [S*Q]: the token at each padded place (any token where there is none)
+  at::Tensor
+      pad_SQ;  ///< int64 [S*Q]: the token at each padded place (any token where there is none)
   at::Tensor unpad_T;   ///< int64 [T]: the padded place of each token
   at::Tensor mask_SQL;  ///< fp32 [S, Q, 1, L]: 0 where a query sees a key, -inf elsewhere
 };
@@ -38,15 +40,22 @@ AttentionPlan PlanCachedAttention(const std::vector<std::int64_t>& new_S,
 /// @param query_TAW  [T, A, W]: absorbed query, then the rotated part.
 /// @param keys_SLW   [S, L, W]: latent (R wide), then the rotated key.
 /// @return           [T, A, R]: the mix of latents that each head takes away.
-at::Tensor LatentAttention(const at::Tensor& query_TAW, const at::Tensor& keys_SLW, std::int64_t latent_width,
-                           double scale, const AttentionPlan& plan);
+at::Tensor LatentAttention(const at::Tensor& query_TAW,
+                           const at::Tensor& keys_SLW,
+                           std::int64_t latent_width,
+                           double scale,
+                           const AttentionPlan& plan);
 
-/// softmax(scale * q k^T) v, softmax in fp32; query heads A/P * p up to A/P * (p + 1) read key head p.
+/// softmax(scale * q k^T) v, softmax in fp32; query heads A/P * p up to A/P * (p + 1) read key head
+/// p.
 ///
 /// @param query_TAD  [T, A, D], rotated.
 /// @param rows_SLW   [S, L, 2 P D]: rotated key heads, then value heads.
 /// @return           [T, A, D].
-at::Tensor GroupedAttention(const at::Tensor& query_TAD, const at::Tensor& rows_SLW, std::int64_t key_heads,
-                            double scale, const AttentionPlan& plan);
+at::Tensor GroupedAttention(const at::Tensor& query_TAD,
+                            const at::Tensor& rows_SLW,
+                            std::int64_t key_heads,
+                            double scale,
+                            const AttentionPlan& plan);
 
 }  // namespace aha::policy::reference::kernels

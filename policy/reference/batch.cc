@@ -34,7 +34,8 @@ RaggedBatch PackSequences(const std::vector<std::vector<std::int32_t>>& sequence
     const auto length = static_cast<std::int64_t>(sequences[s].size());
     batch.new_S.push_back(length);
     ids.insert(ids.end(), sequences[s].begin(), sequences[s].end());
-    for (std::int64_t i = 0; i < length; ++i) positions.push_back(i);
+    for (std::int64_t i = 0; i < length; ++i)
+      positions.push_back(i);
     owner.insert(owner.end(), sequences[s].size(), static_cast<std::int64_t>(s));
   }
   batch.ids_T = at::tensor(ids, at::kLong);
@@ -62,21 +63,23 @@ RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& ca
       owner.push_back(static_cast<std::int64_t>(s));
       slots.push_back(sequence.pages->at(page) * cache.page_tokens + at % cache.page_tokens);
     }
-    const std::int64_t used = (sequence.context + added + cache.page_tokens - 1) / cache.page_tokens;
+    const std::int64_t used =
+        (sequence.context + added + cache.page_tokens - 1) / cache.page_tokens;
     most_pages = std::max(most_pages, static_cast<std::size_t>(used));
   }
   std::vector<std::int64_t> pages(sequences.size() * most_pages, 0);
   for (std::size_t s = 0; s < sequences.size(); ++s) {
     const auto count = std::min(most_pages, sequences[s].pages->size());
-    std::copy_n(sequences[s].pages->begin(), count, pages.begin() + static_cast<std::ptrdiff_t>(s * most_pages));
+    std::copy_n(sequences[s].pages->begin(), count,
+                pages.begin() + static_cast<std::ptrdiff_t>(s * most_pages));
   }
   batch.ids_T = at::tensor(ids, at::kLong);
   batch.positions_T = at::tensor(positions, at::kLong);
   batch.sequence_T = at::tensor(owner, at::kLong);
   batch.slots_T = at::tensor(slots, at::kLong);
   batch.pages_SB = at::tensor(pages, at::kLong);
-  batch.plan = kernels::PlanCachedAttention(batch.new_S, context,
-                                            static_cast<std::int64_t>(most_pages) * cache.page_tokens);
+  batch.plan = kernels::PlanCachedAttention(
+      batch.new_S, context, static_cast<std::int64_t>(most_pages) * cache.page_tokens);
   return batch;
 }
 

@@ -14,9 +14,9 @@
 
 namespace aha::policy::reference {
 
-/// What attention caches of every layer, in pages of `page_tokens` tokens: [pages, page_tokens, kv_width]
-/// a layer; a row is a latent and a rotated key, or the rotated key heads and the value heads.
-/// The pool is made once; who owns which page is the caller's business.
+/// What attention caches of every layer, in pages of `page_tokens` tokens: [pages, page_tokens,
+/// kv_width] a layer; a row is a latent and a rotated key, or the rotated key heads and the value
+/// heads. The pool is made once; who owns which page is the caller's business.
 struct KvPages {
   std::int64_t page_tokens = 0;
   std::vector<at::Tensor> layers;
@@ -27,15 +27,15 @@ std::int64_t KvPageBytes(const PolicyConfig& config, std::int64_t page_tokens);
 
 /// A batch laid out: build it once, run it through every layer.
 struct RaggedBatch {
-  at::Tensor ids_T;                      ///< int64
-  at::Tensor positions_T;                ///< int64, from 0 in each sequence
-  at::Tensor sequence_T;                 ///< int64: which sequence a token belongs to
-  std::vector<std::int64_t> new_S;       ///< new tokens of each sequence, at least 1
+  at::Tensor ids_T;                 ///< int64
+  at::Tensor positions_T;           ///< int64, from 0 in each sequence
+  at::Tensor sequence_T;            ///< int64: which sequence a token belongs to
+  std::vector<std::int64_t> new_S;  ///< new tokens of each sequence, at least 1
   kernels::AttentionPlan plan;
   // With a cache only:
   KvPages* cache = nullptr;
-  at::Tensor slots_T;                    ///< int64: page * page_tokens + offset that a token's row goes to
-  at::Tensor pages_SB;                   ///< int64 [S*B]: pages of each sequence, short rows filled with 0
+  at::Tensor slots_T;   ///< int64: page * page_tokens + offset that a token's row goes to
+  at::Tensor pages_SB;  ///< int64 [S*B]: pages of each sequence, short rows filled with 0
 };
 
 /// Sequences whole and without a cache: what the learner runs.

@@ -21,7 +21,8 @@ namespace {
 
 // Indices of the `count` largest along the last dimension, the lower index first among equals.
 at::Tensor TopIndices(const at::Tensor& values, std::int64_t count) {
-  const auto [sorted, order] = at::sort(values, std::optional<bool>(true), /*dim=*/-1, /*descending=*/true);
+  const auto [sorted, order] =
+      at::sort(values, std::optional<bool>(true), /*dim=*/-1, /*descending=*/true);
   return order.slice(-1, 0, count);
 }
 
@@ -30,16 +31,21 @@ at::Tensor KeepBestGroups(const at::Tensor& choice_TE, const GateRule& rule) {
   const std::int64_t tokens = choice_TE.size(0);
   const std::int64_t in_group = choice_TE.size(1) / rule.groups;
   const at::Tensor grouped_TGX = choice_TE.view({tokens, rule.groups, in_group});
-  const at::Tensor group_score_TG = std::get<0>(at::topk(grouped_TGX, rule.group_score_experts, -1)).sum(-1);
+  const at::Tensor group_score_TG =
+      std::get<0>(at::topk(grouped_TGX, rule.group_score_experts, -1)).sum(-1);
   const at::Tensor kept_TG = at::zeros_like(group_score_TG, at::kBool)
                                  .scatter_(1, TopIndices(group_score_TG, rule.kept_groups), true);
-  return grouped_TGX.masked_fill(kept_TG.logical_not().unsqueeze(-1), -std::numeric_limits<float>::infinity())
+  return grouped_TGX
+      .masked_fill(kept_TG.logical_not().unsqueeze(-1), -std::numeric_limits<float>::infinity())
       .view({tokens, choice_TE.size(1)});
 }
 
 }  // namespace
 
-Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Tensor& bias_E, const GateRule& rule) {
+Routing Route(const at::Tensor& x_TH,
+              const PackedMatrix& gate_EH,
+              const at::Tensor& bias_E,
+              const GateRule& rule) {
   Routing routing;
   const at::Tensor logits_TE = at::linear(x_TH.to(at::kFloat), gate_EH.leaf().to(at::kFloat));
   routing.scores_TE = rule.softmax ? at::softmax(logits_TE, -1) : at::sigmoid(logits_TE);
@@ -57,17 +63,21 @@ Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Ten
 
 at::Tensor RunExpert(const at::Tensor& x_TH, const ExpertWeights& weights) {
   const at::Tensor padded = PadRows(x_TH);
-  const at::Tensor inner =
-      SwiGlu(Linear(padded, weights.gate, weights.gate_bias), Linear(padded, weights.up, weights.up_bias));
+  const at::Tensor inner = SwiGlu(Linear(padded, weights.gate, weights.gate_bias),
+                                  Linear(padded, weights.up, weights.up_bias));
   return Linear(inner, weights.down, weights.down_bias).narrow(0, 0, x_TH.size(0));
 }
 
-at::Tensor RunRoutedExperts(const at::Tensor& x_TH, const Routing& routing, const std::vector<ExpertWeights>& experts) {
+at::Tensor RunRoutedExperts(const at::Tensor& x_TH,
+                            const Routing& routing,
+                            const std::vector<ExpertWeights>& experts) {
   const std::int64_t tokens = x_TH.size(0);
   const std::int64_t slots = routing.experts_TK.size(1);
   // Dispatch: (token, slot) pairs by expert, in token order inside an expert.
-  const auto [sorted, order] = at::sort(routing.experts_TK.reshape({-1}), std::optional<bool>(true), /*dim=*/0, /*descending=*/false);
-  const at::Tensor load_E = ExpertLoad(routing.experts_TK, static_cast<std::int64_t>(experts.size()));
+  const auto [sorted, order] = at::sort(routing.experts_TK.reshape({-1}), std::optional<bool>(true),
+                                        /*dim=*/0, /*descending=*/false);
+  const at::Tensor load_E =
+      ExpertLoad(routing.experts_TK, static_cast<std::int64_t>(experts.size()));
   const auto* load = load_E.const_data_ptr<std::int64_t>();
   const at::Tensor sent = x_TH.index_select(0, order.div(slots, "floor"));
   std::vector<at::Tensor> done;
@@ -81,21 +91,27 @@ at::Tensor RunRoutedExperts(const at::Tensor& x_TH, const Routing& routing, cons
   at::Tensor place = at::empty({tokens * slots}, at::kLong);
   auto* places = place.mutable_data_ptr<std::int64_t>();
   const auto* orders = order.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < tokens * slots; ++i) places[orders[i]] = i;
-  const at::Tensor back_TKH = at::cat(done, 0).index_select(0, place).view({tokens, slots, x_TH.size(1)});
+  for (std::int64_t i = 0; i < tokens * slots; ++i)
+    places[orders[i]] = i;
+  const at::Tensor back_TKH =
+      at::cat(done, 0).index_select(0, place).view({tokens, slots, x_TH.size(1)});
   const at::Tensor weighted_TKH = back_TKH.to(at::kFloat) * routing.weights_TK.unsqueeze(-1);
   at::Tensor sum_TH = weighted_TKH.select(1, 0);
-  for (std::int64_t k = 1; k < slots; ++k) sum_TH = sum_TH + weighted_TKH.select(1, k);
+  for (std::int64_t k = 1; k < slots; ++k)
+    sum_TH = sum_TH + weighted_TKH.select(1, k);
   return sum_TH.to(x_TH.scalar_type());
 }
 
-at::Tensor BalanceLoss(const at::Tensor& scores_TE, std::int64_t experts_per_token, const at::Tensor& sequence_T,
+at::Tensor BalanceLoss(const at::Tensor& scores_TE,
+                       std::int64_t experts_per_token,
+                       const at::Tensor& sequence_T,
                        const std::vector<std::int64_t>& lengths_S) {
   const auto sequences = static_cast<std::int64_t>(lengths_S.size());
   const std::int64_t experts = scores_TE.size(1);
   at::Tensor length_S1 = at::empty({sequences, 1}, at::kFloat);
   for (std::int64_t s = 0; s < sequences; ++s) {
-    length_S1.mutable_data_ptr<float>()[s] = static_cast<float>(lengths_S[static_cast<std::size_t>(s)]);
+    length_S1.mutable_data_ptr<float>()[s] =
+        static_cast<float>(lengths_S[static_cast<std::size_t>(s)]);
   }
   at::Tensor fraction_SE;
   {
@@ -103,10 +119,12 @@ at::Tensor BalanceLoss(const at::Tensor& scores_TE, std::int64_t experts_per_tok
     const at::Tensor chosen_TE =
         at::zeros_like(scores_TE).scatter_(1, TopIndices(scores_TE, experts_per_token), 1.0);
     fraction_SE = at::zeros({sequences, experts}, at::kFloat).index_add_(0, sequence_T, chosen_TE) *
-                  (static_cast<double>(experts) / static_cast<double>(experts_per_token)) / length_S1;
+                  (static_cast<double>(experts) / static_cast<double>(experts_per_token)) /
+                  length_S1;
   }
   const at::Tensor share_TE = scores_TE / scores_TE.sum(-1, /*keepdim=*/true);
-  const at::Tensor mean_SE = at::zeros({sequences, experts}, at::kFloat).index_add(0, sequence_T, share_TE) / length_S1;
+  const at::Tensor mean_SE =
+      at::zeros({sequences, experts}, at::kFloat).index_add(0, sequence_T, share_TE) / length_S1;
   return (fraction_SE * mean_SE).sum();
 }
 

@@ -32,7 +32,10 @@ struct Routing {
 
 /// Gate in fp32; groups by the sum of their best biased scores; the bias decides selection only.
 /// @param bias_E  fp32 [E], no gradient; undefined: none.
-Routing Route(const at::Tensor& x_TH, const PackedMatrix& gate_EH, const at::Tensor& bias_E, const GateRule& rule);
+Routing Route(const at::Tensor& x_TH,
+              const PackedMatrix& gate_EH,
+              const at::Tensor& bias_E,
+              const GateRule& rule);
 
 /// One SwiGLU network. Biases are undefined where a model has none.
 struct ExpertWeights {
@@ -44,12 +47,16 @@ struct ExpertWeights {
 at::Tensor RunExpert(const at::Tensor& x_TH, const ExpertWeights& weights);
 
 /// Sum over slots of weight * expert(x), slots added first to last in fp32.
-at::Tensor RunRoutedExperts(const at::Tensor& x_TH, const Routing& routing, const std::vector<ExpertWeights>& experts);
+at::Tensor RunRoutedExperts(const at::Tensor& x_TH,
+                            const Routing& routing,
+                            const std::vector<ExpertWeights>& experts);
 
 /// Sequence-wise balance loss (V3, eq. 17-20), summed over the sequences, before alpha:
 /// sum_i f_i P_i, f from the top K of the unbiased scores and constant for the gradient.
 /// @param sequence_T  int64 [T]: the sequence of each token, in [0, lengths.size()).
-at::Tensor BalanceLoss(const at::Tensor& scores_TE, std::int64_t experts_per_token, const at::Tensor& sequence_T,
+at::Tensor BalanceLoss(const at::Tensor& scores_TE,
+                       std::int64_t experts_per_token,
+                       const at::Tensor& sequence_T,
                        const std::vector<std::int64_t>& lengths_S);
 
 /// Tokens sent to each expert: int64 [E].

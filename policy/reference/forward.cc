@@ -12,37 +12,47 @@ namespace {
 using kernels::Linear;
 
 kernels::GateRule RuleOf(const PolicyConfig& c) {
-  return {c.num_experts_per_tok,   c.n_group,
-          c.topk_group,            c.norm_topk_prob,
-          c.routed_scaling_factor, c.scoring == Scoring::kSoftmax,
+  return {c.num_experts_per_tok,
+          c.n_group,
+          c.topk_group,
+          c.norm_topk_prob,
+          c.routed_scaling_factor,
+          c.scoring == Scoring::kSoftmax,
           c.group_score_experts};
 }
 
 }  // namespace
 
-at::Tensor Policy::RunExperts(const BlockWeights& w, const at::Tensor& u_TH, const RaggedBatch& batch,
+at::Tensor Policy::RunExperts(const BlockWeights& w,
+                              const at::Tensor& u_TH,
+                              const RaggedBatch& batch,
                               ForwardTrace* trace) const {
   const PolicyConfig& c = config_;
   const kernels::Routing routing = kernels::Route(u_TH, w.gate, w.gate_bias, RuleOf(c));
   at::Tensor out_TH = kernels::RunRoutedExperts(u_TH, routing, w.experts);
   if (w.shared.gate.defined()) {
     at::Tensor shared_TH = kernels::RunExpert(u_TH, w.shared);
-    if (w.shared_switch.defined()) shared_TH = at::sigmoid(Linear(u_TH, w.shared_switch)) * shared_TH;
+    if (w.shared_switch.defined())
+      shared_TH = at::sigmoid(Linear(u_TH, w.shared_switch)) * shared_TH;
     out_TH = out_TH + shared_TH;
   }
   if (trace != nullptr) {
     trace->expert_load.push_back(kernels::ExpertLoad(routing.experts_TK, c.n_routed_experts));
     if (trace->balance) {
-      const at::Tensor loss =
-          kernels::BalanceLoss(routing.scores_TE, c.num_experts_per_tok, batch.sequence_T, batch.new_S);
+      const at::Tensor loss = kernels::BalanceLoss(routing.scores_TE, c.num_experts_per_tok,
+                                                   batch.sequence_T, batch.new_S);
       trace->balance_loss = trace->balance_loss.defined() ? trace->balance_loss + loss : loss;
     }
   }
   return out_TH;
 }
 
-at::Tensor Policy::RunBlock(const BlockWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
-                            std::int64_t layer, ForwardTrace* trace) const {
+at::Tensor Policy::RunBlock(const BlockWeights& w,
+                            const at::Tensor& x_TH,
+                            const RaggedBatch& batch,
+                            const Angles& angles,
+                            std::int64_t layer,
+                            ForwardTrace* trace) const {
   const double eps = config_.rms_norm_eps;
   const at::Tensor normed_TH = kernels::RmsNorm(x_TH, w.input_norm, eps);
   const at::Tensor mixed_TH = config_.attention == AttentionKind::kLatent
@@ -62,7 +72,9 @@ at::Tensor Policy::Forward(const RaggedBatch& batch, ForwardTrace* trace) const 
   return kernels::RmsNorm(x_TH, final_norm_, config_.rms_norm_eps);
 }
 
-Policy::MtpOutput Policy::ForwardMtp(const RaggedBatch& batch, const at::Tensor& hidden_TH, bool detach_embedding,
+Policy::MtpOutput Policy::ForwardMtp(const RaggedBatch& batch,
+                                     const at::Tensor& hidden_TH,
+                                     bool detach_embedding,
                                      ForwardTrace* trace) const {
   // Row i joins the trunk's state at i with the embedding of token i + 1.
   std::vector<std::int64_t> place, position, owner, lengths;
@@ -87,11 +99,13 @@ Policy::MtpOutput Policy::ForwardMtp(const RaggedBatch& batch, const at::Tensor&
   at::Tensor embedded_MH = kernels::Embed(batch.ids_T.index_select(0, out.place_M + 1), embedding_);
   if (detach_embedding) embedded_MH = embedded_MH.detach();
   const double eps = config_.rms_norm_eps;
-  const at::Tensor joined = at::cat({kernels::RmsNorm(embedded_MH, mtp_->embedding_norm, eps),
-                                     kernels::RmsNorm(hidden_TH.index_select(0, out.place_M), mtp_->hidden_norm, eps)},
-                                    -1);
+  const at::Tensor joined =
+      at::cat({kernels::RmsNorm(embedded_MH, mtp_->embedding_norm, eps),
+               kernels::RmsNorm(hidden_TH.index_select(0, out.place_M), mtp_->hidden_norm, eps)},
+              -1);
   const Angles angles = RopeAngles(config_, shifted.positions_T);
-  const at::Tensor x_MH = RunBlock(mtp_->block, Linear(joined, mtp_->projection), shifted, angles, /*layer=*/-1, trace);
+  const at::Tensor x_MH =
+      RunBlock(mtp_->block, Linear(joined, mtp_->projection), shifted, angles, /*layer=*/-1, trace);
   out.hidden_MH = kernels::RmsNorm(x_MH, mtp_->final_norm, eps);
   return out;
 }

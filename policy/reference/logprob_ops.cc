@@ -10,8 +10,11 @@ at::Tensor Logits(const at::Tensor& hidden_TH, const PackedMatrix& head_VH) {
   return Linear(hidden_TH, head_VH).to(at::kFloat);
 }
 
-TokenLogprobs LogprobsOf(const at::Tensor& hidden_TH, const PackedMatrix& head_VH, const at::Tensor& target_T,
-                         double temperature, bool with_entropy) {
+TokenLogprobs LogprobsOf(const at::Tensor& hidden_TH,
+                         const PackedMatrix& head_VH,
+                         const at::Tensor& target_T,
+                         double temperature,
+                         bool with_entropy) {
   at::Tensor logits_TV = Logits(hidden_TH, head_VH);
   if (temperature != 1) logits_TV = logits_TV / temperature;
   const at::Tensor all_TV = at::log_softmax(logits_TV, -1);

@@ -16,7 +16,8 @@ namespace aha::policy::reference::kernels {
 
 std::int64_t RowBucket(std::int64_t rows) {
   if (rows <= 16) return 16;
-  const auto octave = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows - 1)));
+  const auto octave =
+      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows - 1)));
   const std::int64_t step = std::max<std::int64_t>(16, octave / 8);
   return (rows + step - 1) / step * step;
 }
@@ -37,9 +38,14 @@ at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double ep
   return (wide_TH * scale_T1 * weight_H.to(at::kFloat)).to(x_TH.scalar_type());
 }
 
-at::Tensor SwiGlu(const at::Tensor& gate_TK, const at::Tensor& up_TK) { return at::silu(gate_TK) * up_TK; }
+at::Tensor SwiGlu(const at::Tensor& gate_TK, const at::Tensor& up_TK) {
+  return at::silu(gate_TK) * up_TK;
+}
 
-at::Tensor Rotate(const at::Tensor& x_TAD, const at::Tensor& cos_TD, const at::Tensor& sin_TD, bool interleave) {
+at::Tensor Rotate(const at::Tensor& x_TAD,
+                  const at::Tensor& cos_TD,
+                  const at::Tensor& sin_TD,
+                  bool interleave) {
   const std::int64_t half = x_TAD.size(-1) / 2;
   const at::Tensor wide = x_TAD.to(at::kFloat);
   const at::Tensor first = interleave ? wide.slice(-1, 0, 2 * half, 2) : wide.slice(-1, 0, half);

@@ -1,6 +1,6 @@
 #pragma once
-/// The operations a forward pass is made of, behind one interface: what runs underneath (ATen today)
-/// is this folder's business alone. All are differentiable, pure and thread-safe.
+/// The operations a forward pass is made of, behind one interface: what runs underneath (ATen
+/// today) is this folder's business alone. All are differentiable, pure and thread-safe.
 ///
 /// Shapes: T tokens of all sequences one after another, H hidden, K input width, N output width,
 /// A attention heads, D width of a head.
@@ -29,7 +29,9 @@ std::int64_t RowBucket(std::int64_t rows);
 at::Tensor PadRows(const at::Tensor& x_TK);
 
 /// x W^T + bias: [T, K] -> [T, N], in x's number type; no bias when `bias_N` is undefined.
-at::Tensor Linear(const at::Tensor& x_TK, const PackedMatrix& weight_NK, const at::Tensor& bias_N = {});
+at::Tensor Linear(const at::Tensor& x_TK,
+                  const PackedMatrix& weight_NK,
+                  const at::Tensor& bias_N = {});
 
 /// x / sqrt(mean(x^2) + eps) * weight, computed in fp32, returned in x's number type.
 at::Tensor RmsNorm(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps);
@@ -42,7 +44,10 @@ at::Tensor SwiGlu(const at::Tensor& gate_TK, const at::Tensor& up_TK);
 ///
 /// @param x_TAD   [T, A, D].
 /// @param cos_TD  fp32 [T, D/2], scaled as YaRN wants; sin_TD likewise.
-at::Tensor Rotate(const at::Tensor& x_TAD, const at::Tensor& cos_TD, const at::Tensor& sin_TD, bool interleave);
+at::Tensor Rotate(const at::Tensor& x_TAD,
+                  const at::Tensor& cos_TD,
+                  const at::Tensor& sin_TD,
+                  bool interleave);
 
 /// Rows of `table_VH` by id: [T] int64 -> [T, H].
 at::Tensor Embed(const at::Tensor& ids_T, const PackedMatrix& table_VH);

@@ -1,6 +1,6 @@
 #pragma once
-/// The same mathematics on LibTorch with its autograd: the oracle that tests hold the CPU's own pass to,
-/// and where a pass for other devices starts. No part of the program uses it.
+/// The same mathematics on LibTorch with its autograd: the oracle that tests hold the CPU's own
+/// pass to, and where a pass for other devices starts. No part of the program uses it.
 ///
 /// Shapes: T tokens of a ragged batch, H hidden, V vocabulary, E routed experts.
 
@@ -14,12 +14,12 @@
 #include "base/keyed_random.h"
 #include "base/result.h"
 #include "policy/config.h"
+#include "policy/model/tensors.h"
+#include "policy/model/weights.h"
+#include "policy/reference/batch.h"
 #include "policy/reference/experts_ops.h"
 #include "policy/reference/logprob_ops.h"
 #include "policy/reference/ops.h"
-#include "policy/reference/batch.h"
-#include "policy/model/tensors.h"
-#include "policy/model/weights.h"
 
 namespace aha::policy::reference {
 
@@ -52,9 +52,11 @@ struct BlockWeights {
   bool dense = false;
   kernels::ExpertWeights mlp;     ///< dense layers
   kernels::ExpertWeights shared;  ///< undefined matrices when there are no shared experts
-  kernels::PackedMatrix shared_switch;  ///< [1, H]: its sigmoid scales the shared network; undefined: none
-  kernels::PackedMatrix gate;     ///< [E, H]
-  at::Tensor gate_bias;           ///< fp32 [E]: selection only, moved by the balance rule, no gradient; or undefined
+  kernels::PackedMatrix
+      shared_switch;           ///< [1, H]: its sigmoid scales the shared network; undefined: none
+  kernels::PackedMatrix gate;  ///< [E, H]
+  at::Tensor gate_bias;  ///< fp32 [E]: selection only, moved by the balance rule, no gradient; or
+                         ///< undefined
   std::vector<kernels::ExpertWeights> experts;
 };
 
@@ -72,9 +74,10 @@ struct Angles {
 
 /// What one pass leaves beside the hidden states.
 struct ForwardTrace {
-  bool balance = false;                ///< ask for `balance_loss`
-  at::Tensor balance_loss;             ///< scalar: sum over sequences and MoE layers, before alpha
-  std::vector<at::Tensor> expert_load; ///< int64 [E] a MoE layer, in layer order, the MTP module's last
+  bool balance = false;     ///< ask for `balance_loss`
+  at::Tensor balance_loss;  ///< scalar: sum over sequences and MoE layers, before alpha
+  std::vector<at::Tensor>
+      expert_load;  ///< int64 [E] a MoE layer, in layer order, the MTP module's last
 };
 
 class Policy {
@@ -98,11 +101,15 @@ class Policy {
     at::Tensor hidden_MH;
     at::Tensor place_M;  ///< int64: the token of the ragged batch that each row stands at
   };
-  MtpOutput ForwardMtp(const RaggedBatch& batch, const at::Tensor& hidden_TH, bool detach_embedding,
+  MtpOutput ForwardMtp(const RaggedBatch& batch,
+                       const at::Tensor& hidden_TH,
+                       bool detach_embedding,
                        ForwardTrace* trace = nullptr) const;
 
   [[nodiscard]] const kernels::PackedMatrix& embedding() const { return embedding_; }
-  [[nodiscard]] const kernels::PackedMatrix& head() const { return config_.tie_word_embeddings ? embedding_ : head_; }
+  [[nodiscard]] const kernels::PackedMatrix& head() const {
+    return config_.tie_word_embeddings ? embedding_ : head_;
+  }
 
   /// Every trainable tensor, in one fixed order.
   [[nodiscard]] const std::vector<NamedTensor>& parameters() const { return parameters_; }
@@ -129,13 +136,26 @@ class Policy {
   /// Puts a tensor in its place.
   void Bind(const TensorSpec& spec, const at::Tensor& value);
 
-  at::Tensor LatentAttend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
+  at::Tensor LatentAttend(const AttentionWeights& w,
+                          const at::Tensor& x_TH,
+                          const RaggedBatch& batch,
+                          const Angles& angles,
                           std::int64_t layer) const;
-  at::Tensor GroupedAttend(const AttentionWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
+  at::Tensor GroupedAttend(const AttentionWeights& w,
+                           const at::Tensor& x_TH,
+                           const RaggedBatch& batch,
+                           const Angles& angles,
                            std::int64_t layer) const;
-  at::Tensor RunExperts(const BlockWeights& w, const at::Tensor& u_TH, const RaggedBatch& batch, ForwardTrace* trace) const;
-  at::Tensor RunBlock(const BlockWeights& w, const at::Tensor& x_TH, const RaggedBatch& batch, const Angles& angles,
-                      std::int64_t layer, ForwardTrace* trace) const;
+  at::Tensor RunExperts(const BlockWeights& w,
+                        const at::Tensor& u_TH,
+                        const RaggedBatch& batch,
+                        ForwardTrace* trace) const;
+  at::Tensor RunBlock(const BlockWeights& w,
+                      const at::Tensor& x_TH,
+                      const RaggedBatch& batch,
+                      const Angles& angles,
+                      std::int64_t layer,
+                      ForwardTrace* trace) const;
 
   PolicyConfig config_;
   kernels::PackedMatrix embedding_, head_;

@@ -170,7 +170,8 @@ Policy Policy::Of(const Weights& weights) {
       const std::size_t t = weights.IndexOf(tensor.name).value();
       const Weights::Tensor& from = weights.tensors()[t];
       at::Tensor values = at::empty(tensor.value.sizes(), at::kFloat);
-      weights.Read(t, 0, cpu::Rows<float>(values.mutable_data_ptr<float>(), from.rows, from.columns));
+      weights.Read(t, 0,
+                   cpu::Rows<float>(values.mutable_data_ptr<float>(), from.rows, from.columns));
       const_cast<at::Tensor&>(tensor.value).copy_(values);
     }
   }

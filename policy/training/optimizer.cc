@@ -11,7 +11,9 @@
 namespace aha::policy {
 namespace {
 
-std::size_t Bytes(const Weights& weights) { return weights.trainable_numbers() * sizeof(float); }
+std::size_t Bytes(const Weights& weights) {
+  return weights.trainable_numbers() * sizeof(float);
+}
 
 TensorView ViewOf(const char* name, const cpu::Buffer& flat) {
   return {name,
@@ -106,8 +108,7 @@ Status AdamW::Restore(const SafetensorsFile& state, const cpu::Cpu& cpu, Weights
 }
 
 double Schedule::At(std::int64_t step) const {
-  if (step < warmup)
-    return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
+  if (step < warmup) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
   if (!cosine) return peak;
   const double span = static_cast<double>(std::max<std::int64_t>(1, total - 1 - warmup));
   const double done = std::clamp(static_cast<double>(step - warmup) / span, 0.0, 1.0);

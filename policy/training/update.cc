@@ -11,7 +11,8 @@ namespace {
 std::vector<SequenceTokens> ViewsOf(const std::vector<std::vector<std::int32_t>>& ids_S) {
   std::vector<SequenceTokens> views;
   views.reserve(ids_S.size());
-  for (const auto& ids : ids_S) views.push_back({ids, 0, {}});
+  for (const auto& ids : ids_S)
+    views.push_back({ids, 0, {}});
   return views;
 }
 
@@ -27,7 +28,8 @@ struct MtpBatch {
       const auto first = static_cast<std::int32_t>(sequences.first_S[s]);
       if (CountMtpTargets(length, first) > 0) {
         views.push_back({std::span(ids).subspan(1), 0, {}});
-        for (std::int32_t i = 0; i + 1 < length; ++i) trunk_rows.push_back(start + i);
+        for (std::int32_t i = 0; i + 1 < length; ++i)
+          trunk_rows.push_back(start + i);
         for (std::int32_t i = std::max(2, first); i < length; ++i) {
           targets.row_N.push_back(own + i - 2);
           targets.token_N.push_back(ids[static_cast<std::size_t>(i)]);
@@ -72,10 +74,7 @@ std::vector<float> TargetLogprobs::Of(const TargetSequences& sequences, float te
   return logprob_N;
 }
 
-Update::Update(Weights& weights,
-               const cpu::Cpu& cpu,
-               const AdamWOptions& options,
-               double bias_rate)
+Update::Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate)
     : weights_(weights),
       cpu_(cpu),
       pass_(weights, cpu),
@@ -89,7 +88,8 @@ void Update::AddLoad(const ExpertLoad& load, std::size_t first_layer) {
     if (load_.size() <= first_layer + l) load_.resize(first_layer + l + 1);
     std::vector<std::int64_t>& sum = load_[first_layer + l];
     sum.resize(load[l].size(), 0);
-    for (std::size_t e = 0; e < sum.size(); ++e) sum[e] += load[l][e];
+    for (std::size_t e = 0; e < sum.size(); ++e)
+      sum[e] += load[l][e];
   }
 }
 
@@ -109,7 +109,8 @@ MicroReport Update::AddMtp(const TargetSequences& sequences,
   AddLoad(load, trunk_layers);
   std::vector<float> logprob_N(batch.targets.row_N.size());
   head_.Logprobs(ahead, batch.targets.row_N, batch.targets.token_N, 1, logprob_N);
-  for (const float l : logprob_N) report.mtp_sum -= l;
+  for (const float l : logprob_N)
+    report.mtp_sum -= l;
   const std::vector<float> slope_N(logprob_N.size(), static_cast<float>(-side.mtp));
   const auto dahead = memory_.TakeRows<float>(ahead.tokens, ahead.width);
   head_.LogprobsBackward(ahead, batch.targets.row_N, batch.targets.token_N, 1, {slope_N}, dahead,
@@ -124,7 +125,8 @@ MicroReport Update::AddMtp(const TargetSequences& sequences,
   pass_.BackwardMtp(mtp_tape_, dahead, gradients_, options);
   for (std::size_t m = 0; side.mtp_to_trunk && m < batch.trunk_rows.size(); ++m) {
     float* to = dhidden[static_cast<std::size_t>(batch.trunk_rows[m])];
-    for (std::size_t i = 0; i < dhidden.width; ++i) to[i] += options.dtrunk[m][i];
+    for (std::size_t i = 0; i < dhidden.width; ++i)
+      to[i] += options.dtrunk[m][i];
   }
   memory_.Release(mark);
   return report;
@@ -148,7 +150,8 @@ Result<MicroReport> Update::Add(const TargetSequences& sequences,
   head_.LogprobsBackward(hidden, targets.row_N, targets.token_N, temperature, {slope_N}, dhidden,
                          &gradients_);
   MicroReport report;
-  if (side.mtp > 0 && weights_.mtp()) report = AddMtp(sequences, hidden, side, load.size(), dhidden);
+  if (side.mtp > 0 && weights_.mtp())
+    report = AddMtp(sequences, hidden, side, load.size(), dhidden);
   pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance)});
   return report;
 }
@@ -165,8 +168,8 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
         continue;
       gradients_.Clear(cpu_);
       load_.clear();
-      return Fail(Code::kInternal,
-                  "the gradient of {} is not finite; lower the learning rate", tensor.spec.name);
+      return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate",
+                  tensor.spec.name);
     }
   }
   UpdateGateBiases(weights_, load_, bias_rate_);

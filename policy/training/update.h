@@ -75,8 +75,9 @@ class Update {
   Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate);
 
   /// The gradient of a loss by each target's log-probability, given those and the entropies.
-  using SlopesOf = std::function<Result<std::vector<float>>(
-      const Targets& targets, std::span<const float> logprob_N, std::span<const float> entropy_N)>;
+  using SlopesOf = std::function<Result<std::vector<float>>(const Targets& targets,
+                                                            std::span<const float> logprob_N,
+                                                            std::span<const float> entropy_N)>;
   /// Forward, slopes, backward; adds gradients and expert load. `entropies` false: none are given.
   Result<MicroReport> Add(const TargetSequences& sequences,
                           float temperature,

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/policy/tiny_model.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 namespace {
@@ -103,12 +103,10 @@ TEST(ConfigTest, CountsTheParametersThatThePolicyHas) {
   config.num_nextn_predict_layers = 1;
   for (const std::int64_t rank : {0, 12}) {
     config.q_lora_rank = rank;
-    const Policy policy = Policy::Initial(config, KeyedRandom(1, "count"));
     std::int64_t all = 0;
-    for (const NamedTensor& p : policy.parameters())
-      all += p.value.numel();
-    for (const NamedTensor& b : policy.buffers())
-      all += b.value.numel();
+    const Weights weights(config);
+    for (const Weights::Tensor& tensor : weights.tensors())
+      all += static_cast<std::int64_t>(tensor.numbers());
     const ParameterCount count = CountParameters(config);
     EXPECT_EQ(count.total + count.mtp, all) << rank;
     EXPECT_LT(count.active, count.total);
@@ -129,7 +127,10 @@ const Json kAbsent = Json(Json::value_t::discarded);
 const RefusedKey kRefused[] = {
     {"NoArchitecture", "architectures", kAbsent, "is missing"},
     {"OtherArchitecture", "architectures", {"GPT2LMHeadModel"}, "GPT2LMHeadModel"},
-    {"TwoArchitectures", "architectures", {"LlamaForCausalLM", "Qwen2ForCausalLM"}, "one of them alone"},
+    {"TwoArchitectures",
+     "architectures",
+     {"LlamaForCausalLM", "Qwen2ForCausalLM"},
+     "one of them alone"},
     {"NoVocab", "vocab_size", kAbsent, "is missing"},
     {"VocabZero", "vocab_size", 0, "must lie in [1, "},
     {"VocabHuge", "vocab_size", 1ULL << 63U, "must lie in"},
@@ -152,8 +153,10 @@ const RefusedKey kRefused[] = {
     {"PartOfTheHead", "partial_rotary_factor", 0.5, "only 1.0 is supported"},
     {"Activation", "hidden_act", "gelu", "only \"silu\" is supported"},
     {"Quantized", "quantization_config", {{"quant_method", "awq"}}, "\"awq\""},
-    {"QuantizedInOtherBlocks", "quantization_config",
-     {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {64, 64}}}, "weight_block_size"},
+    {"QuantizedInOtherBlocks",
+     "quantization_config",
+     {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {64, 64}}},
+     "weight_block_size"},
     {"TieText", "tie_word_embeddings", "no", "true or false"},
     {"NoExperts", "n_routed_experts", kAbsent, "is missing"},
     {"ExpertsInUnequalGroups", "n_routed_experts", 10, "multiple of n_group"},
@@ -218,14 +221,26 @@ Json FamilyJson(Family family) {
 }
 
 const FamilyCase kFamilyCases[] = {
-    {"LlamaDynamic", Family::kLlama, "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}, "is \"dynamic\""},
+    {"LlamaDynamic",
+     Family::kLlama,
+     "rope_scaling",
+     {{"type", "dynamic"}, {"factor", 2.0}},
+     "is \"dynamic\""},
     {"LlamaLongrope", Family::kLlama, "rope_parameters", {{"rope_type", "longrope"}}, "longrope"},
     {"LlamaGelu", Family::kLlama, "hidden_act", "gelu", "only \"silu\""},
     {"LlamaHeads", Family::kLlama, "num_key_value_heads", 3, "is 3"},
     {"LlamaOddHead", Family::kLlama, "head_dim", 7, "must be even"},
-    {"Llama3WithoutFactor", Family::kLlama, "rope_scaling", {{"rope_type", "llama3"}, {"low_freq_factor", 1}}, "is missing"},
+    {"Llama3WithoutFactor",
+     Family::kLlama,
+     "rope_scaling",
+     {{"rope_type", "llama3"}, {"low_freq_factor", 1}},
+     "is missing"},
     {"Qwen2Window", Family::kQwen2, "use_sliding_window", true, "only false is supported"},
-    {"Qwen2LayerTypes", Family::kQwen2, "layer_types", {"full_attention", "sliding_attention"}, "sliding_attention"},
+    {"Qwen2LayerTypes",
+     Family::kQwen2,
+     "layer_types",
+     {"full_attention", "sliding_attention"},
+     "sliding_attention"},
     {"Qwen3Window", Family::kQwen3, "use_sliding_window", true, "only false is supported"},
     {"Qwen3MoeWindow", Family::kQwen3Moe, "use_sliding_window", true, "only false is supported"},
     {"Qwen3MoeStep", Family::kQwen3Moe, "decoder_sparse_step", 0, "is 0"},
@@ -235,7 +250,8 @@ const FamilyCase kFamilyCases[] = {
     {"MixtralJitter", Family::kMixtral, "router_jitter_noise", 0.1, "only 0.0 is supported"},
     {"MixtralExperts", Family::kMixtral, "num_local_experts", nullptr, "is missing"},
     {"V2Normalised", Family::kDeepseekV2, "norm_topk_prob", true, "only false is supported"},
-    {"V2Method", Family::kDeepseekV2, "topk_method", "noaux_tc", "only greedy and group_limited_greedy"},
+    {"V2Method", Family::kDeepseekV2, "topk_method", "noaux_tc",
+     "only greedy and group_limited_greedy"},
     {"V2Sigmoid", Family::kDeepseekV2, "scoring_func", "sigmoid", "only \"softmax\""},
 };
 
@@ -260,7 +276,9 @@ INSTANTIATE_TEST_SUITE_P(Table, FamilyTest, testing::ValuesIn(kFamilyCases), [](
 
 TEST(ConfigTest, HarmlessKeysPass) {
   Json json = FamilyJson(Family::kLlama);
-  for (const char* key : {"transformers_version", "pretraining_tp", "pad_token_id", "_name_or_path", "use_cache"}) json[key] = 1;
+  for (const char* key :
+       {"transformers_version", "pretraining_tp", "pad_token_id", "_name_or_path", "use_cache"})
+    json[key] = 1;
   EXPECT_TRUE(Parse(json));
 }
 
@@ -270,7 +288,8 @@ TEST(ConfigTest, SeveralStopsAreKept) {
   const auto parsed = Parse(json);
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->eos_token_id, 3);
-  for (int id = 0; id < 16; ++id) EXPECT_EQ(parsed->ends_sequence(id), id == 3 || id == 5 || id == 7) << id;
+  for (int id = 0; id < 16; ++id)
+    EXPECT_EQ(parsed->ends_sequence(id), id == 3 || id == 5 || id == 7) << id;
   EXPECT_EQ(Json::parse(ConfigJson(*parsed))["eos_token_id"], Json({3, 5, 7}));
 }
 
@@ -278,7 +297,8 @@ TEST(ConfigTest, SeveralStopsAreKept) {
 TEST(ConfigTest, LayersAreDenseByEveryFamiliesRule) {
   const auto dense = [](const PolicyConfig& c) {
     std::string layers;
-    for (int l = 0; l < 6; ++l) layers += c.dense_layer(l) ? 'd' : 'e';
+    for (int l = 0; l < 6; ++l)
+      layers += c.dense_layer(l) ? 'd' : 'e';
     return layers;
   };
   PolicyConfig c = TinyConfig();

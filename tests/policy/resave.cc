@@ -9,9 +9,9 @@
 int main(int argc, char** argv) {
   if (argc != 3) return std::fputs("resave FROM TO\n", stderr), 2;
   std::filesystem::create_directories(argv[2]);
-  const auto policy = aha::policy::LoadPolicy(argv[1]);
-  if (!policy) return std::fprintf(stderr, "%s\n", policy.error().message.c_str()), 1;
-  const auto saved = aha::policy::SavePolicy(*policy, argv[2]);
+  const auto weights = aha::policy::LoadWeights(argv[1]);
+  if (!weights) return std::fprintf(stderr, "%s\n", weights.error().message.c_str()), 1;
+  const auto saved = aha::policy::SaveWeights(*weights, argv[2]);
   if (!saved) return std::fprintf(stderr, "%s\n", saved.error().message.c_str()), 1;
   return 0;
 }

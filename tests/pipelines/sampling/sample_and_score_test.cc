@@ -26,7 +26,7 @@ class ScriptedSampler : public Sampler {
  public:
   ScriptedSampler(const policy::Tokenizer& tokenizer, std::vector<std::string> texts)
       : tokenizer_(tokenizer), texts_(std::move(texts)) {}
-  Status Publish(const policy::Policy&, std::uint64_t) override { return {}; }
+  Status Publish(const policy::Weights&, std::uint64_t) override { return {}; }
   Result<std::vector<proto::SampleReply>> Run(const std::vector<proto::SampleRequest>& units,
                                               const std::function<void()>& on_unit) override {
     asked = units;

@@ -2,17 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <limits>
+#include <numeric>
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/content_hash.h"
 #include "base/whole_file.h"
-#include "tests/policy/tiny_model.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 namespace {
@@ -31,16 +32,35 @@ class CheckpointTest : public testing::Test {
   fs::path folder_;
 };
 
-void ExpectSameBits(const Policy& a, const Policy& b) {
-  ASSERT_EQ(a.parameters().size(), b.parameters().size());
-  for (std::size_t i = 0; i < a.parameters().size(); ++i) {
-    EXPECT_EQ(a.parameters()[i].name, b.parameters()[i].name);
-    EXPECT_TRUE(a.parameters()[i].value.equal(b.parameters()[i].value)) << a.parameters()[i].name;
-  }
-  ASSERT_EQ(a.buffers().size(), b.buffers().size());
-  for (std::size_t i = 0; i < a.buffers().size(); ++i) {
-    EXPECT_TRUE(a.buffers()[i].value.equal(b.buffers()[i].value)) << a.buffers()[i].name;
-  }
+void ExpectSameBits(const Weights& a, const Weights& b) {
+  ASSERT_EQ(a.tensors().size(), b.tensors().size());
+  EXPECT_THAT(Differing(a, b), testing::IsEmpty());
+}
+
+// A tensor with bytes of its own.
+struct Stored {
+  std::string name;
+  SafetensorsDtype dtype = SafetensorsDtype::kF32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> bytes;
+
+  [[nodiscard]] TensorView view() const { return {name, dtype, shape, bytes}; }
+};
+
+Stored Floats(std::string name, std::vector<std::int64_t> shape, float value) {
+  const std::int64_t numbers =
+      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+  const std::vector<float> values(static_cast<std::size_t>(numbers), value);
+  const auto bytes = std::as_bytes(std::span(values));
+  return {std::move(name), SafetensorsDtype::kF32, std::move(shape), {bytes.begin(), bytes.end()}};
+}
+
+std::vector<Stored> ReadAll(const fs::path& path) {
+  const auto file = SafetensorsFile::Open(path).value();
+  std::vector<Stored> all;
+  for (const TensorView& t : file.tensors())
+    all.push_back({t.name, t.dtype, t.shape, {t.data.begin(), t.data.end()}});
+  return all;
 }
 
 struct ShapeCase {
@@ -56,16 +76,16 @@ TEST_P(RoundTripTest, KeepsEveryBit) {
   config.dtype = GetParam().dtype;
   config.num_nextn_predict_layers = GetParam().mtp;
   config.tie_word_embeddings = GetParam().tied;
-  const Policy policy = TinyPolicy(config);
-  ASSERT_TRUE(SavePolicy(policy, folder_));
-  const auto loaded = LoadPolicy(folder_);
+  const Weights weights = TinyWeights(config);
+  ASSERT_TRUE(SaveWeights(weights, folder_));
+  const auto loaded = LoadWeights(folder_);
   ASSERT_TRUE(loaded) << loaded.error().message;
-  ExpectSameBits(*loaded, policy);
+  ExpectSameBits(*loaded, weights);
   EXPECT_EQ(loaded->config().dtype, config.dtype);
 
   const std::string hash = WeightsHash(folder_).value();
   EXPECT_EQ(hash, HashFile(file()).value());
-  ASSERT_TRUE(SavePolicy(*loaded, folder_));
+  ASSERT_TRUE(SaveWeights(*loaded, folder_));
   EXPECT_EQ(WeightsHash(folder_).value(), hash);
 }
 INSTANTIATE_TEST_SUITE_P(Table,
@@ -77,52 +97,55 @@ INSTANTIATE_TEST_SUITE_P(Table,
                          [](const auto& p) { return std::string(p.param.name); });
 
 TEST_F(CheckpointTest, LoadsAsAnotherNumberType) {
-  const Policy policy = TinyPolicy();
-  ASSERT_TRUE(SavePolicy(policy, folder_));
-  const auto half = LoadPolicy(folder_, NumberType::kBf16);
+  const Weights weights = TinyWeights();
+  ASSERT_TRUE(SaveWeights(weights, folder_));
+  const auto half = LoadWeights(folder_, NumberType::kBf16);
   ASSERT_TRUE(half) << half.error().message;
-  EXPECT_EQ(half->head().leaf().scalar_type(), at::kBFloat16);
-  EXPECT_TRUE(half->head().leaf().equal(policy.head().leaf().to(at::kBFloat16)));
+  EXPECT_EQ(half->kind(), cpu::NumberKind::kBf16);
+  std::vector<float> want = NumbersOf(weights, "lm_head.weight");
+  for (float& x : want)
+    x = cpu::ToFloat(cpu::ToBf16(x));
+  EXPECT_EQ(NumbersOf(*half, "lm_head.weight"), want);
 }
 
 TEST_F(CheckpointTest, MtpEndsAreWrittenAsCopies) {
   PolicyConfig config = TinyConfig();
   config.num_nextn_predict_layers = 1;
-  const Policy policy = TinyPolicy(config);
-  ASSERT_TRUE(SavePolicy(policy, folder_));
-  std::map<std::string, at::Tensor> tensors;
-  const auto stored = LoadTensors(file());
-  ASSERT_TRUE(stored);
-  for (const NamedTensor& t : *stored)
-    tensors[t.name] = t.value;
-  EXPECT_TRUE(tensors["model.layers.2.embed_tokens.weight"].equal(policy.embedding().leaf()));
-  EXPECT_TRUE(tensors["model.layers.2.shared_head.head.weight"].equal(policy.head().leaf()));
+  const Weights weights = TinyWeights(config);
+  ASSERT_TRUE(SaveWeights(weights, folder_));
+  const auto stored = SafetensorsFile::Open(file()).value();
+  for (const auto& [copy, name] :
+       {std::pair{"model.layers.2.embed_tokens.weight", "model.embed_tokens.weight"},
+        {"model.layers.2.shared_head.head.weight", "lm_head.weight"}}) {
+    const auto a = stored.Find(copy)->data, b = stored.Find(name)->data;
+    EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end())) << copy;
+  }
 
   // A config without the module leaves it out.
   PolicyConfig trunk = config;
   trunk.num_nextn_predict_layers = 0;
   ASSERT_TRUE(WriteWholeFile(folder_ / "config.json", ConfigJson(trunk)));
-  const auto loaded = LoadPolicy(folder_);
+  const auto loaded = LoadWeights(folder_);
   ASSERT_TRUE(loaded) << loaded.error().message;
-  ExpectSameBits(*loaded, TinyPolicy());
+  ExpectSameBits(*loaded, TinyWeights());
 }
 
 // transformers writes config.json with the module and files without it.
 TEST_F(CheckpointTest, AnMtpModuleThatOnlyTheConfigHasIsLeftOut) {
-  ASSERT_TRUE(SavePolicy(TinyPolicy(), folder_));
+  ASSERT_TRUE(SaveWeights(TinyWeights(), folder_));
   PolicyConfig config = TinyConfig();
   config.num_nextn_predict_layers = 1;
   ASSERT_TRUE(WriteWholeFile(folder_ / "config.json", ConfigJson(config)));
-  const auto loaded = LoadPolicy(folder_);
+  const auto loaded = LoadWeights(folder_);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(loaded->config().num_nextn_predict_layers, 0);
-  ExpectSameBits(*loaded, TinyPolicy());
+  ExpectSameBits(*loaded, TinyWeights());
 }
 
 // What a file holds, changed in one way, and what the refusal says.
 struct SpoiltCase {
   const char* name;
-  void (*spoil)(std::vector<NamedTensor>& tensors);
+  void (*spoil)(std::vector<Stored>& tensors);
   Code code;
   std::vector<const char*> message;
 };
@@ -132,20 +155,23 @@ void PrintTo(const SpoiltCase& c, std::ostream* os) {
 
 constexpr char kNorm[] = "model.norm.weight";
 
-at::Tensor& Named(std::vector<NamedTensor>& tensors, const std::string& name) {
-  return std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; })
-      ->value;
+Stored& Named(std::vector<Stored>& tensors, const std::string& name) {
+  return *std::find_if(tensors.begin(), tensors.end(),
+                       [&](const auto& t) { return t.name == name; });
+}
+void SetNumber(Stored& tensor, std::size_t place, float value) {
+  std::memcpy(tensor.bytes.data() + place * sizeof(float), &value, sizeof(float));
 }
 
 const SpoiltCase kSpoilt[] = {
     {"WrongShape",
-     [](auto& tensors) { Named(tensors, kNorm) = at::ones({17}); },
+     [](auto& tensors) { Named(tensors, kNorm) = Floats(kNorm, {17}, 1); },
      Code::kCorrupt,
      {"model.safetensors", kNorm, "[17]", "[16]"}},
     {"TransposedMatrix",
      [](auto& tensors) {
-       at::Tensor& w = Named(tensors, "model.layers.0.mlp.up_proj.weight");
-       w = w.t().contiguous();
+       auto& shape = Named(tensors, "model.layers.0.mlp.up_proj.weight").shape;
+       std::swap(shape[0], shape[1]);
      },
      Code::kCorrupt,
      {"model.layers.0.mlp.up_proj.weight", "[16, 24]", "[24, 16]"}},
@@ -162,21 +188,25 @@ const SpoiltCase kSpoilt[] = {
      {"model.layers.1.mlp.gate.e_score_correction_bias", "missing"}},
     {"ExtraTensor",
      [](auto& tensors) {
-       tensors.push_back({"model.layers.0.self_attn.q_proj.bias", at::ones({3})});
+       tensors.push_back(Floats("model.layers.0.self_attn.q_proj.bias", {3}, 1));
      },
      Code::kCorrupt,
      {"model.safetensors", "model.layers.0.self_attn.q_proj.bias", "not part of the model"}},
     {"WholeNumbers",
-     [](auto& tensors) { Named(tensors, kNorm) = at::ones({16}, at::kLong); },
+     [](auto& tensors) {
+       Named(tensors, kNorm) = {kNorm, SafetensorsDtype::kI64, {16}, std::vector<std::byte>(128)};
+     },
      Code::kCorrupt,
      {"model.safetensors", kNorm, "number type"}},
     {"NotANumber",
-     [](auto& tensors) { Named(tensors, kNorm)[3] = std::numeric_limits<float>::quiet_NaN(); },
+     [](auto& tensors) {
+       SetNumber(Named(tensors, kNorm), 3, std::numeric_limits<float>::quiet_NaN());
+     },
      Code::kCorrupt,
      {"model.safetensors", kNorm, "NaN"}},
     {"Infinity",
      [](auto& tensors) {
-       Named(tensors, "lm_head.weight")[0][0] = std::numeric_limits<float>::infinity();
+       SetNumber(Named(tensors, "lm_head.weight"), 0, std::numeric_limits<float>::infinity());
      },
      Code::kCorrupt,
      {"lm_head.weight", "infinity"}},
@@ -185,12 +215,14 @@ const SpoiltCase kSpoilt[] = {
 class SpoiltTest : public CheckpointTest, public testing::WithParamInterface<SpoiltCase> {};
 
 TEST_P(SpoiltTest, NamesFileAndTensor) {
-  const at::NoGradGuard no_grad;
-  ASSERT_TRUE(SavePolicy(TinyPolicy(), folder_));
-  std::vector<NamedTensor> tensors = LoadTensors(file()).value();
+  ASSERT_TRUE(SaveWeights(TinyWeights(), folder_));
+  std::vector<Stored> tensors = ReadAll(file());
   GetParam().spoil(tensors);
-  ASSERT_TRUE(SaveTensors(tensors, file()));
-  const auto loaded = LoadPolicy(folder_);
+  std::vector<TensorView> views;
+  for (const Stored& t : tensors)
+    views.push_back(t.view());
+  ASSERT_TRUE(WriteSafetensors(file(), views, {}));
+  const auto loaded = LoadWeights(folder_);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, GetParam().code);
   for (const char* part : GetParam().message)
@@ -201,12 +233,12 @@ INSTANTIATE_TEST_SUITE_P(Table, SpoiltTest, testing::ValuesIn(kSpoilt), [](const
 });
 
 TEST_F(CheckpointTest, AFileCutAnywhereIsCorrupt) {
-  ASSERT_TRUE(SavePolicy(TinyPolicy(), folder_));
+  ASSERT_TRUE(SaveWeights(TinyWeights(), folder_));
   const std::string bytes = ReadFile(file()).value();
   for (const std::size_t size : {bytes.size() - 1, bytes.size() / 2, std::size_t{500},
                                  std::size_t{8}, std::size_t{3}, std::size_t{0}}) {
     ASSERT_TRUE(WriteWholeFile(file(), bytes.substr(0, size)));
-    const auto loaded = LoadPolicy(folder_);
+    const auto loaded = LoadWeights(folder_);
     ASSERT_FALSE(loaded) << size;
     EXPECT_EQ(loaded.error().code, Code::kCorrupt) << size;
     EXPECT_THAT(loaded.error().message, HasSubstr("model.safetensors"));
@@ -214,10 +246,10 @@ TEST_F(CheckpointTest, AFileCutAnywhereIsCorrupt) {
 }
 
 TEST_F(CheckpointTest, AFolderWithoutWeightsIsNotFound) {
-  ASSERT_TRUE(SavePolicy(TinyPolicy(), folder_));
+  ASSERT_TRUE(SaveWeights(TinyWeights(), folder_));
   fs::remove(file());
   for (const fs::path& folder : {folder_, folder_ / "none"}) {
-    const auto loaded = LoadPolicy(folder);
+    const auto loaded = LoadWeights(folder);
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().code, Code::kNotFound);
     EXPECT_THAT(loaded.error().message, HasSubstr(folder.string()));
@@ -225,18 +257,19 @@ TEST_F(CheckpointTest, AFolderWithoutWeightsIsNotFound) {
   }
 }
 
-TEST_F(CheckpointTest, TensorsComeBackInNameOrder) {
-  const std::vector<NamedTensor> tensors = {{"b", at::arange(6, at::kFloat).view({2, 3})},
-                                            {"c", at::ones({3}).to(at::kBFloat16)},
-                                            {"a", at::tensor({7, -1}, at::kLong)}};
-  ASSERT_TRUE(SaveTensors(tensors, file()));
-  const auto loaded = LoadTensors(file());
-  ASSERT_TRUE(loaded) << loaded.error().message;
-  ASSERT_EQ(loaded->size(), 3U);
-  for (const auto& [at, from] : {std::pair{0U, 2U}, std::pair{1U, 0U}, std::pair{2U, 1U}}) {
-    EXPECT_EQ((*loaded)[at].name, tensors[from].name);
-    EXPECT_TRUE((*loaded)[at].value.equal(tensors[from].value)) << tensors[from].name;
-  }
+TEST_F(CheckpointTest, SomeTensorsComeBackAlone) {
+  const Weights weights = TinyWeights();
+  const std::vector<std::size_t> some = {0, 3, weights.selection_biases().at(0)};
+  ASSERT_TRUE(SaveTensors(weights, some, file()));
+  EXPECT_EQ(SafetensorsFile::Open(file())->tensors().size(), some.size());
+  Weights other = Weights::Initial(TinyConfig(), KeyedRandom(1, "other"));
+  const std::size_t apart = Differing(other, weights).size();
+  ASSERT_TRUE(RestoreTensors(other, some, file()));
+  EXPECT_EQ(Differing(other, weights).size(), apart - some.size());
+  const std::vector<std::size_t> more = {0, 1};
+  const Status missing = RestoreTensors(other, more, file());
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().message, HasSubstr(weights.tensors()[1].spec.name));
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 #include "policy/checkpoint/upcycle.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/abs.h>
-#include <ATen/ops/max.h>
-#include <c10/core/InferenceMode.h>
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/content_hash.h"
 #include "base/whole_file.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/model/head.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 namespace {
@@ -29,7 +28,6 @@ std::string DenseConfig(std::string_view architecture, std::string_view extra = 
 class UpcycleTest : public testing::Test {
  protected:
   void SetUp() override {
-    at::set_num_threads(1);
     folder_ = fs::path(testing::TempDir()) /
               fmt::format("aha_upcycle_{}",
                           testing::UnitTest::GetInstance()->current_test_info()->name());
@@ -43,15 +41,28 @@ class UpcycleTest : public testing::Test {
   void SaveDense(const std::string& architecture, const std::string& extra = "") const {
     const auto config = ParseConfig(DenseConfig(architecture, extra), "config.json");
     ASSERT_TRUE(config) << config.error().message;
-    ASSERT_TRUE(SavePolicy(Policy::Initial(*config, KeyedRandom(3, "upcycle test")), dense(),
-                           {.max_shard_bytes = 3000}));
+    ASSERT_TRUE(SaveWeights(Weights::Initial(*config, KeyedRandom(3, "upcycle test")), dense(),
+                            {.max_shard_bytes = 3000}));
     ASSERT_TRUE(WriteWholeFile(dense() / "config.json", DenseConfig(architecture, extra)));
   }
-  static at::Tensor Logits(const fs::path& folder) {
-    const auto policy = LoadPolicy(folder);
-    EXPECT_TRUE(policy) << policy.error().message;
-    const c10::InferenceMode inference;
-    return kernels::Logits(policy->Forward(PackSequences({{1, 5, 9, 3, 14, 31}})), policy->head());
+  static std::vector<float> Logits(const fs::path& folder) {
+    const auto weights = LoadWeights(folder);
+    EXPECT_TRUE(weights) << weights.error().message;
+    const cpu::Cpu cpu(cpu::KernelTarget::kPortable, 1);
+    const std::vector<std::int32_t> ids = {1, 5, 9, 3, 14, 31}, rows = {0, 1, 2, 3, 4, 5};
+    const std::vector<SequenceTokens> sequence = {{ids, 0, {}}};
+    Pass pass(*weights, cpu);
+    std::vector<float> logits(ids.size() * 32);
+    Head(*weights, cpu)
+        .Logits(pass.Forward({sequence, nullptr}), rows,
+                cpu::Rows<float>(logits.data(), ids.size(), 32));
+    return logits;
+  }
+  static double Largest(const std::vector<float>& a, const std::vector<float>& b) {
+    double most = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      most = std::max(most, std::abs(double{a[i]} - b[i]));
+    return most;
   }
   fs::path folder_;
 };
@@ -64,9 +75,9 @@ TEST_F(UpcycleTest, LogitsStayTheSameToRounding) {
       const Status made = Upcycle(dense(), sparse(), {.experts = 4, .active = 2});
       ASSERT_TRUE(made) << made.error().message;
       EXPECT_EQ(ReadConfig(sparse())->family, to);
-      const at::Tensor before = Logits(dense());
-      EXPECT_LT(at::max(at::abs(Logits(sparse()) - before)).item<double>(), 1e-5) << from << extra;
-      EXPECT_GT(at::max(at::abs(before)).item<double>(), 0.1);
+      const std::vector<float> before = Logits(dense());
+      EXPECT_LT(Largest(Logits(sparse()), before), 1e-5) << from << extra;
+      EXPECT_GT(Largest(before, std::vector<float>(before.size())), 0.1);
       fs::remove_all(dense());
       fs::create_directories(dense());
     }
@@ -109,22 +120,18 @@ TEST_F(UpcycleTest, RoutersAndNoiseFollowTheSeed) {
 TEST_F(UpcycleTest, NoiseHasTheSizeAskedFor) {
   SaveDense("LlamaForCausalLM");
   ASSERT_TRUE(Upcycle(dense(), sparse(), {.experts = 2, .active = 1, .noise = 0.5}));
-  const auto policy = LoadPolicy(sparse()).value();
-  const auto before = LoadPolicy(dense()).value();
-  const auto value = [](const Policy& p, const std::string& name) {
-    for (const NamedTensor& tensor : p.parameters()) {
-      if (tensor.name == name) return tensor.value;
-    }
-    return at::Tensor();
-  };
-  const at::Tensor dense_up = value(before, "model.layers.0.mlp.up_proj.weight");
+  const Weights weights = LoadWeights(sparse()).value();
+  const std::vector<float> dense_up =
+      NumbersOf(LoadWeights(dense()).value(), "model.layers.0.mlp.up_proj.weight");
   for (int e = 0; e < 2; ++e) {
-    const at::Tensor noise =
-        value(policy, fmt::format("model.layers.0.block_sparse_moe.experts.{}.w3.weight", e)) -
-        dense_up;
-    const double ratio = std::sqrt((noise * noise).mean().item<double>() /
-                                   (dense_up * dense_up).mean().item<double>());
-    EXPECT_NEAR(ratio, 0.5, 0.1);  // 384 draws
+    const std::vector<float> up =
+        NumbersOf(weights, fmt::format("model.layers.0.block_sparse_moe.experts.{}.w3.weight", e));
+    double noise = 0, size = 0;
+    for (std::size_t i = 0; i < up.size(); ++i) {
+      noise += std::pow(double{up[i]} - dense_up[i], 2);
+      size += std::pow(double{dense_up[i]}, 2);
+    }
+    EXPECT_NEAR(std::sqrt(noise / size), 0.5, 0.1);  // 384 draws
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tests/policy/pass/tiny_weights.h"
+#include "tests/policy/pass/golden_model.h"
 
 namespace aha::policy {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/keyed_random.h"
 #include "policy/model/balance.h"
-#include "tests/policy/pass/tiny_weights.h"
+#include "tests/policy/pass/golden_model.h"
 
 namespace aha::policy {
 namespace {

@@ -1,15 +1,16 @@
 #include "policy/training/optimizer.h"
 
+#include <unistd.h>
+
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/policy/tiny_model.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 namespace {
@@ -20,35 +21,40 @@ using testing::HasSubstr;
 constexpr char kMatrix[] = "lm_head.weight";
 constexpr char kVector[] = "model.norm.weight";
 
-const at::Tensor& Parameter(const Policy& policy, const std::string& name) {
-  for (const NamedTensor& p : policy.parameters()) {
-    if (p.name == name) return p.value;
-  }
-  ADD_FAILURE() << name;
-  return policy.parameters().front().value;
+const cpu::Cpu kCpu(cpu::ChooseKernelTarget().value(), 2);
+
+float First(const Weights& weights, const std::string& name) {
+  return NumbersOf(weights, name).front();
 }
 
-float First(const Policy& policy, const std::string& name) {
-  return Parameter(policy, name).const_data_ptr<float>()[0];
-}
-
-void SetFirst(const Policy& policy, const std::string& name, float value) {
-  const at::NoGradGuard no_grad;
-  const_cast<at::Tensor&>(Parameter(policy, name)).mutable_data_ptr<float>()[0] = value;
+void SetFirst(Weights& weights, const std::string& name, float value) {
+  std::vector<float> numbers = NumbersOf(weights, name);
+  numbers.front() = value;
+  SetNumbers(weights, name, numbers);
 }
 
 // A gradient that is zero but in the first number of the named tensors.
-GradientSum Gradient(Policy& policy, const std::map<std::string, float>& firsts) {
-  for (const auto& [name, value] : firsts) {
-    const at::Tensor& parameter = Parameter(policy, name);
-    at::Tensor grad = at::zeros_like(parameter, at::kFloat);
-    grad.mutable_data_ptr<float>()[0] = value;
-    const_cast<at::Tensor&>(parameter).mutable_grad() = grad;
-  }
-  GradientSum sum(policy);
-  sum.Collect(policy);
-  return sum;
+Gradients Gradient(const Weights& weights, const std::map<std::string, float>& firsts) {
+  Gradients gradients(weights);
+  for (const auto& [name, value] : firsts)
+    gradients.of(weights.IndexOf(name).value()).data[0] = value;
+  return gradients;
 }
+
+// State in a file, as a commit has it.
+class StateFile {
+ public:
+  StateFile()
+      : path_(testing::TempDir() + fmt::format("/aha_optimizer_{}.safetensors", ::getpid())) {}
+  ~StateFile() { std::filesystem::remove(path_); }
+  SafetensorsFile Keep(const std::vector<TensorView>& state) const {
+    EXPECT_TRUE(WriteSafetensors(path_, state, {}));
+    return SafetensorsFile::Open(path_).value();
+  }
+
+ private:
+  std::filesystem::path path_;
+};
 
 // First number of matrix and vector, both from 1, after each update.
 struct Path {
@@ -56,16 +62,16 @@ struct Path {
   std::vector<double> norms;
 };
 Path Follow(const AdamWOptions& options, const std::vector<std::pair<float, float>>& gradients) {
-  Policy policy = TinyPolicy();
-  SetFirst(policy, kMatrix, 1);
-  SetFirst(policy, kVector, 1);
-  AdamW optimizer(policy, options);
+  Weights weights = TinyWeights();
+  SetFirst(weights, kMatrix, 1);
+  SetFirst(weights, kVector, 1);
+  AdamW optimizer(weights, options);
   Path path;
   for (const auto& [matrix, vector] : gradients) {
-    path.norms.push_back(
-        optimizer.Step(policy, Gradient(policy, {{kMatrix, matrix}, {kVector, vector}}), .1));
-    path.matrix.push_back(First(policy, kMatrix));
-    path.vector.push_back(First(policy, kVector));
+    path.norms.push_back(optimizer.Step(
+        kCpu, weights, Gradient(weights, {{kMatrix, matrix}, {kVector, vector}}), .1));
+    path.matrix.push_back(First(weights, kMatrix));
+    path.vector.push_back(First(weights, kVector));
   }
   return path;
 }
@@ -102,73 +108,91 @@ TEST(AdamWTest, ClipsTheGlobalNorm) {
 
 TEST(AdamWTest, RestoredItGoesOnBitForBit) {
   const AdamWOptions options;
-  Policy whole = TinyPolicy();
+  const StateFile file;
+  Weights whole = TinyWeights();
   AdamW straight(whole, options);
-  straight.Step(whole, Gradient(whole, {{kMatrix, .5F}, {kVector, -1}}), .1);
-  std::vector<NamedTensor> state;
-  for (const NamedTensor& t : straight.State())
-    state.push_back({t.name, t.value.clone()});
-  straight.Step(whole, Gradient(whole, {{kMatrix, 2}}), .1);
+  straight.Step(kCpu, whole, Gradient(whole, {{kMatrix, .5F}, {kVector, -1}}), .1);
+  const SafetensorsFile state = file.Keep(straight.State());
+  straight.Step(kCpu, whole, Gradient(whole, {{kMatrix, 2}}), .1);
 
-  Policy resumed = TinyPolicy();
+  Weights resumed = TinyWeights();
   AdamW again(resumed, options);
-  ASSERT_TRUE(again.Restore(state, resumed));
-  again.Step(resumed, Gradient(resumed, {{kMatrix, 2}}), .1);
-  for (std::size_t i = 0; i < whole.parameters().size(); ++i) {
-    EXPECT_TRUE(whole.parameters()[i].value.equal(resumed.parameters()[i].value));
-  }
+  ASSERT_TRUE(again.Restore(state, kCpu, resumed));
+  again.Step(kCpu, resumed, Gradient(resumed, {{kMatrix, 2}}), .1);
+  EXPECT_THAT(Differing(whole, resumed), testing::IsEmpty());
   const auto a = straight.State(), b = again.State();
-  for (std::size_t i = 0; i < a.size(); ++i)
-    EXPECT_TRUE(a[i].value.equal(b[i].value)) << a[i].name;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_TRUE(std::equal(a[i].data.begin(), a[i].data.end(), b[i].data.begin(), b[i].data.end()))
+        << a[i].name;
+  }
+}
+
+TEST(AdamWTest, ThreadsChangeNoBit) {
+  const cpu::Cpu one(kCpu.target(), 1);
+  Weights alone = TinyWeights(), together = TinyWeights();
+  AdamW a(alone, {}), b(together, {});
+  Gradients gradients(alone);
+  for (std::size_t t = 0; t < alone.tensors().size(); ++t) {
+    if (!alone.tensors()[t].spec.trainable) continue;
+    const std::vector<float> numbers = HashNumbers(alone.tensors()[t].spec);
+    std::copy(numbers.begin(), numbers.end(), gradients.of(t).data);
+  }
+  for (int k = 0; k < 3; ++k)
+    EXPECT_EQ(a.Step(one, alone, gradients, .1), b.Step(kCpu, together, gradients, .1));
+  EXPECT_THAT(Differing(alone, together), testing::IsEmpty());
+  EXPECT_EQ(Differing(alone, TinyWeights()).size() + alone.selection_biases().size(),
+            alone.tensors().size());
 }
 
 // In bf16 a step of a thousandth is lost on the weights; the masters keep it.
 TEST(AdamWTest, MastersKeepWhatTheWeightsRoundAway) {
   PolicyConfig config = TinyConfig();
   config.dtype = NumberType::kBf16;
-  Policy policy = TinyPolicy(config);
-  {
-    const at::NoGradGuard no_grad;
-    const_cast<at::Tensor&>(Parameter(policy, kMatrix)).fill_(1);
-  }
-  AdamW optimizer(policy, {.9, .95, 1e-8, 0, 0});
+  Weights weights = TinyWeights(config);
+  SetFirst(weights, kMatrix, 1);
+  AdamW optimizer(weights, {.9, .95, 1e-8, 0, 0});
   for (int k = 0; k < 8; ++k) {
-    optimizer.Step(policy, Gradient(policy, {{kMatrix, 1}}), 1e-3);
-    const float got = Parameter(policy, kMatrix)[0][0].item<float>();
-    EXPECT_EQ(got, at::tensor(1 - 1e-3 * (k + 1), at::kFloat).to(at::kBFloat16).item<float>()) << k;
+    optimizer.Step(kCpu, weights, Gradient(weights, {{kMatrix, 1}}), 1e-3);
+    const auto master = static_cast<float>(1 - 1e-3 * (k + 1));
+    EXPECT_EQ(First(weights, kMatrix), cpu::ToFloat(cpu::ToBf16(master))) << k;
   }
-  EXPECT_LT(Parameter(policy, kMatrix)[0][0].item<float>(), 1);
+  EXPECT_LT(First(weights, kMatrix), 1);
 }
 
 TEST(AdamWTest, AGradientThatIsNotFiniteChangesNothing) {
-  Policy policy = TinyPolicy();
-  AdamW optimizer(policy, {});
+  Weights weights = TinyWeights();
+  AdamW optimizer(weights, {});
   const double norm = optimizer.Step(
-      policy, Gradient(policy, {{kMatrix, std::numeric_limits<float>::infinity()}}), .1);
+      kCpu, weights, Gradient(weights, {{kMatrix, std::numeric_limits<float>::infinity()}}), .1);
   EXPECT_FALSE(std::isfinite(norm));
-  const Policy before = TinyPolicy();
-  for (std::size_t i = 0; i < before.parameters().size(); ++i) {
-    EXPECT_TRUE(before.parameters()[i].value.equal(policy.parameters()[i].value));
-  }
-  EXPECT_EQ(optimizer.State()[0].value.item<std::int64_t>(), 0);
+  EXPECT_THAT(Differing(weights, TinyWeights()), testing::IsEmpty());
+  std::int64_t steps = -1;
+  std::memcpy(&steps, optimizer.State()[0].data.data(), sizeof(steps));
+  EXPECT_EQ(steps, 0);
 }
 
 TEST(AdamWTest, RefusesAStateThatIsNotItsOwn) {
   struct Row {
     const char* what;
-    void (*spoil)(std::vector<NamedTensor>&);
+    void (*spoil)(std::vector<TensorView>&);
     const char* message;
   };
+  const StateFile file;
   for (const Row& row :
-       {Row{"missing", [](auto& s) { s.pop_back(); }, "lacks tensor adamw.second_moment"},
-        Row{"shorter", [](auto& s) { s[1].value = s[1].value.slice(0, 1); }, "adamw.master"},
-        Row{"another type", [](auto& s) { s[2].value = s[2].value.to(at::kBFloat16); },
+       {Row{"missing", [](auto& s) { s.pop_back(); }, "adamw.second_moment is missing"},
+        Row{"shorter",
+            [](auto& s) {
+              s[1].shape[0] -= 1;
+              s[1].data = s[1].data.subspan(4);
+            },
+            "adamw.master"},
+        Row{"another type", [](auto& s) { s[2].dtype = SafetensorsDtype::kI32; },
             "adamw.first_moment"}}) {
-    Policy policy = TinyPolicy();
-    AdamW optimizer(policy, {});
-    std::vector<NamedTensor> state = optimizer.State();
+    Weights weights = TinyWeights();
+    AdamW optimizer(weights, {});
+    std::vector<TensorView> state = optimizer.State();
     row.spoil(state);
-    const Status restored = optimizer.Restore(state, policy);
+    const Status restored = optimizer.Restore(file.Keep(state), kCpu, weights);
     ASSERT_FALSE(restored) << row.what;
     EXPECT_EQ(restored.error().code, Code::kCorrupt);
     EXPECT_THAT(restored.error().message, HasSubstr(row.message));
@@ -204,20 +228,19 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& p) { return std::string(p.param.name); });
 
 TEST(GateBiasTest, MovesTowardsBalance) {
-  Policy policy = TinyPolicy();
-  const at::Tensor bias = policy.gate_biases().at(0);
-  const at::Tensor before = bias.clone();
-  UpdateGateBiases(policy, {at::tensor({6, 2, 4, 4, 4, 4, 4, 4}, at::kLong)}, .001);
-  const at::Tensor moved = bias - before;
+  Weights weights = TinyWeights();
+  const std::size_t bias = weights.selection_biases().at(0);
+  const std::vector<float> before = NumbersOf(weights, bias);
+  UpdateGateBiases(weights, {{6, 2, 4, 4, 4, 4, 4, 4}}, .001);
+  const std::vector<float> after = NumbersOf(weights, bias);
   const double want[] = {-.001, .001, 0, 0, 0, 0, 0, 0};
-  for (int e = 0; e < 8; ++e)
-    EXPECT_NEAR(moved[e].item<double>(), want[e], 1e-8) << e;
+  for (std::size_t e = 0; e < 8; ++e)
+    EXPECT_NEAR(after[e] - before[e], want[e], 1e-7) << e;
 }
 
 TEST(GateBiasTest, MaxViolationIsTheWorstLayers) {
-  EXPECT_DOUBLE_EQ(MaxViolation({at::tensor({4, 4, 4, 4}, at::kLong)}), 0);
-  EXPECT_DOUBLE_EQ(
-      MaxViolation({at::tensor({4, 4, 4, 4}, at::kLong), at::tensor({6, 2, 4, 4}, at::kLong)}), .5);
+  EXPECT_DOUBLE_EQ(MaxViolation({{4, 4, 4, 4}}), 0);
+  EXPECT_DOUBLE_EQ(MaxViolation({{4, 4, 4, 4}, {6, 2, 4, 4}}), .5);
   EXPECT_DOUBLE_EQ(MaxViolation({}), 0);
 }
 

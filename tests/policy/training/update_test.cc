@@ -2,106 +2,138 @@
 
 #include <limits>
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/policy/tiny_model.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const AdamWOptions kPlain{.9, .95, 1e-8, 0, 0};
+const cpu::Cpu kCpu(cpu::ChooseKernelTarget().value(), 2);
 
-// Half the sum of squares of a parameter's numbers: its gradient is the parameter.
-MicroLoss HalfSquares(const Policy& policy, std::size_t parameter, double scale) {
-  MicroLoss out;
-  out.loss = policy.parameters()[parameter].value.square().sum() * (.5 * scale);
-  return out;
+PolicyConfig MtpConfig() {
+  PolicyConfig config = TinyConfig();
+  config.num_nextn_predict_layers = 1;
+  return config;
+}
+
+const TargetSequences kMany = {
+    {{1, 5, 9, 3, 14}, {7, 2}, {4, 4, 8, 10, 11, 6, 0}, {2, 13, 12}, {3}},
+    {1, 1, 4, 2, 1}};
+
+// Every target's slope is `slope`.
+Update::SlopesOf Slope(float slope) {
+  return [slope](const Targets&, std::span<const float> logprob_N, std::span<const float>) {
+    return Result<std::vector<float>>(std::vector<float>(logprob_N.size(), slope));
+  };
 }
 
 TEST(UpdateTest, AddsUpGradientsOfAllMicroBatches) {
-  Policy policy = TinyPolicy();
-  const double norm = policy.parameters()[2].value.norm().item<double>();
-  Update update(policy, kPlain, 0, 2);
-  ASSERT_TRUE(update.Accumulate(10, [](const Policy& p, std::size_t m) {
-    return HalfSquares(p, 2, static_cast<double>(m));
-  }));
-  const auto report = update.Finish(1e-3);
-  ASSERT_TRUE(report) << report.error().message;
-  EXPECT_NEAR(report->gradient_norm, 45 * norm, 1e-4 * norm);  // 0 + 1 + ... + 9
-
-  // The sum is cleared: the next update starts from nothing.
-  ASSERT_TRUE(
-      update.Accumulate(1, [](const Policy& p, std::size_t) { return HalfSquares(p, 2, 0); }));
-  EXPECT_EQ(update.Finish(1e-3)->gradient_norm, 0);
+  Weights weights = TinyWeights();
+  Update update(weights, kCpu, kPlain, 0);
+  const auto norm_of = [&](const std::vector<float>& slopes) {
+    for (const float slope : slopes)
+      EXPECT_TRUE(update.Add(kMany, 1, false, {}, Slope(slope)));
+    const auto report = update.Finish(0);
+    EXPECT_TRUE(report) << report.error().message;
+    return report->gradient_norm;
+  };
+  const double one = norm_of({1});
+  EXPECT_GT(one, 0.1);
+  EXPECT_NEAR(norm_of({1, 2, 3}), 6 * one, 1e-4 * one);
+  EXPECT_NEAR(norm_of({1}), one, 0);  // the sum was cleared: this one starts from nothing
+  EXPECT_EQ(norm_of({0}), 0);
 }
 
-TEST(UpdateTest, AGradientThatIsNotFiniteNamesItsTensor) {
-  Policy policy = TinyPolicy();
-  const Policy before = TinyPolicy();
-  for (const std::size_t bad : {std::size_t{0}, std::size_t{5}, policy.parameters().size() - 1}) {
-    Update update(policy, kPlain, .001, 1);
-    ASSERT_TRUE(update.Accumulate(3, [&](const Policy& p, std::size_t m) {
-      MicroLoss out = HalfSquares(p, 3, 1);
-      out.trace.expert_load = {at::tensor({6, 2, 4, 4, 4, 4, 4, 4}, at::kLong)};
-      if (m == 1) {
-        out.loss =
-            out.loss + p.parameters()[bad].value.sum() * std::numeric_limits<double>::infinity();
+struct WayToCut {
+  std::vector<std::size_t> counts;
+  int threads;
+};
+TEST(UpdateTest, NeitherMicroBatchesNorThreadsChangeABit) {
+  for (const bool to_trunk : {false, true}) {
+    const SideLosses side = {.01, .1, to_trunk};
+    const auto trained = [&](const WayToCut& way) {
+      const cpu::Cpu cpu(kCpu.target(), way.threads);
+      Weights weights = TinyWeights(MtpConfig());
+      Update update(weights, cpu, {}, .001);
+      for (int step = 0; step < 3; ++step) {
+        std::size_t first = 0;
+        for (const std::size_t count : way.counts) {
+          TargetSequences part;
+          for (std::size_t s = first; s < first + count; ++s) {
+            part.ids_S.push_back(kMany.ids_S[s]);
+            part.first_S.push_back(kMany.first_S[s]);
+          }
+          EXPECT_TRUE(update.Add(part, .7F, true, side, Slope(-.1F)));
+          first += count;
+        }
+        EXPECT_TRUE(update.Finish(1e-2));
       }
-      return out;
-    }));
-    const auto report = update.Finish(1e-3);
-    ASSERT_FALSE(report);
-    EXPECT_THAT(report.error().message, HasSubstr("gradient of " + policy.parameters()[bad].name));
-    EXPECT_THAT(report.error().message, HasSubstr("not finite"));
-    for (std::size_t i = 0; i < before.parameters().size(); ++i) {
-      EXPECT_TRUE(before.parameters()[i].value.equal(policy.parameters()[i].value));
-    }
-    EXPECT_TRUE(before.gate_biases()[0].equal(policy.gate_biases()[0]));
+      return weights;
+    };
+    const Weights want = trained({{5}, 1});
+    for (const WayToCut& way : {WayToCut{{1, 1, 1, 1, 1}, 2}, {{2, 3}, 1}, {{4, 1}, 2}})
+      EXPECT_THAT(Differing(trained(way), want), IsEmpty()) << way.counts.size();
+    EXPECT_FALSE(Differing(want, TinyWeights(MtpConfig())).empty());
   }
 }
 
-TEST(UpdateTest, ExpertLoadIsTheWholeUpdates) {
-  Policy policy = TinyPolicy();
-  const at::Tensor before = policy.gate_biases()[0].clone();
-  Update update(policy, kPlain, .001, 2);
-  ASSERT_TRUE(update.Accumulate(6, [](const Policy& p, std::size_t m) {
-    MicroLoss out = HalfSquares(p, 3, 1);
-    // Each micro-batch is out of balance on its own; in all, expert 0 has 9 and the others 3 each.
-    at::Tensor load = at::zeros({8}, at::kLong);
-    for (std::size_t e = 0; e < 8; ++e)
-      load[static_cast<std::int64_t>(e)] = e % 2 == m % 2 ? 1 : 0;
-    if (m == 0) load[0] += 6;
-    out.trace.expert_load = {load};
-    return out;
-  }));
+TEST(UpdateTest, AGradientThatIsNotFiniteNamesItsTensor) {
+  Weights weights = TinyWeights();
+  Update update(weights, kCpu, kPlain, .001);
+  ASSERT_TRUE(update.Add(kMany, 1, false, {}, Slope(1)));
+  ASSERT_TRUE(update.Add(kMany, 1, false, {}, Slope(std::numeric_limits<float>::infinity())));
   const auto report = update.Finish(1e-3);
-  ASSERT_TRUE(report) << report.error().message;
-  EXPECT_NEAR(report->max_violation, (9 - 30. / 8) / (30. / 8), 1e-12);
-  const at::Tensor moved = policy.gate_biases()[0] - before;
-  for (int e = 0; e < 8; ++e)
-    EXPECT_NEAR(moved[e].item<double>(), e == 0 ? -.001 : .001, 1e-8) << e;
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, HasSubstr("gradient of model.embed_tokens.weight"));
+  EXPECT_THAT(report.error().message, HasSubstr("not finite"));
+  EXPECT_THAT(Differing(weights, TinyWeights()), IsEmpty());
+  // What was added is gone.
+  ASSERT_TRUE(update.Add(kMany, 1, false, {}, Slope(0)));
+  EXPECT_EQ(update.Finish(1e-3)->gradient_norm, 0);
 }
 
-TEST(UpdateTest, AnErrorInAMicroBatchIsTheUpdates) {
-  Policy policy = TinyPolicy();
-  Update update(policy, kPlain, 0, 2);
-  const Status done = update.Accumulate(4, [](const Policy& p, std::size_t m) {
-    if (m == 2) throw std::runtime_error("no such thing");
-    return HalfSquares(p, 0, 1);
-  });
+TEST(UpdateTest, ExpertLoadIsTheWholeUpdates) {
+  Weights weights = TinyWeights();
+  const std::size_t bias = weights.selection_biases().at(0);
+  const std::vector<float> before = NumbersOf(weights, bias);
+  // Worked out alone: {4,5,7},{4,5,7},{2,3,5},{2,6,7},{2,3,6}.
+  const TargetSequences known = {{{1, 5, 9, 3, 14}}, {1}};
+  const double load[] = {0, 0, 3, 2, 2, 3, 2, 3};
+  Update update(weights, kCpu, kPlain, .001);
+  for (int m = 0; m < 2; ++m)
+    ASSERT_TRUE(update.Add(known, 1, false, {}, Slope(0)));
+  const auto report = update.Finish(0);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_NEAR(report->max_violation, (6 - 30. / 8) / (30. / 8), 1e-12);
+  EXPECT_THAT(report->load, ElementsAre(6. / 30));
+  const std::vector<float> after = NumbersOf(weights, bias);
+  for (std::size_t e = 0; e < 8; ++e)
+    EXPECT_NEAR(after[e] - before[e], load[e] > 15. / 8 ? -.001 : .001, 1e-7) << e;
+}
+
+TEST(UpdateTest, AnErrorOfTheLossIsTheUpdates) {
+  Weights weights = TinyWeights();
+  Update update(weights, kCpu, kPlain, 0);
+  const auto failing = [](const Targets&, std::span<const float>, std::span<const float>) {
+    return Result<std::vector<float>>(tl::unexpected<Error>({Code::kInternal, "no such thing"}));
+  };
+  const auto done = update.Add(kMany, 1, false, {}, failing);
   ASSERT_FALSE(done);
   EXPECT_THAT(done.error().message, HasSubstr("no such thing"));
 }
 
 TEST(TargetsTest, AreTheTokensFromTheFirstOnAndTheRowsBefore) {
-  const Targets targets = TargetsFrom({{5, 6, 7}, {8, 9}, {10}}, {0, 1, 1});
-  EXPECT_TRUE(targets.row_N.equal(at::tensor({0, 1, 3}, at::kLong)));
-  EXPECT_TRUE(targets.token_N.equal(at::tensor({6, 7, 9}, at::kLong)));
-  EXPECT_EQ(targets.sequence_N, (std::vector<std::size_t>{0, 0, 1}));
+  const Targets targets = TargetsOf({{{5, 6, 7}, {8, 9}, {10}}, {0, 1, 1}});
+  EXPECT_THAT(targets.row_N, ElementsAre(0, 1, 3));
+  EXPECT_THAT(targets.token_N, ElementsAre(6, 7, 9));
+  EXPECT_THAT(targets.sequence_N, ElementsAre(0, 0, 1));
 }
 
 TEST(TargetsTest, MtpCountsWhatIsTwoAhead) {

@@ -1,7 +1,6 @@
 #pragma once
-/// Tiny models whose every tensor is filled from a hash of its name, as
-/// tests/golden/make_model_golden.py fills transformers' own; and the batches that tests run
-/// through them. No LibTorch.
+/// Golden models of transformers (tests/golden/make_model_golden.py), and the batches that tests
+/// run through them. No LibTorch.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,39 +14,11 @@
 #include "base/whole_file.h"
 #include "policy/model/head.h"
 #include "policy/model/pass.h"
+#include "tests/policy/tiny_weights.h"
 
 namespace aha::policy {
 
 using Sequences = std::vector<std::vector<std::int32_t>>;
-
-/// 0.8 u for matrices, 1 + 0.2 u for norms, 0.2 u for other vectors; u in [-0.5, 0.5) from the
-/// hash.
-inline std::vector<float> HashNumbers(const TensorSpec& spec) {
-  std::uint32_t sum = 0;
-  for (const char c : spec.name)
-    sum += static_cast<unsigned char>(c);
-  const bool norm = spec.name.ends_with("norm.weight");
-  std::vector<float> out(static_cast<std::size_t>(spec.numbers()));
-  for (std::size_t k = 0; k < out.size(); ++k) {
-    std::uint32_t x = static_cast<std::uint32_t>(k + 1) * 2654435761U + 97U * sum;
-    x ^= x >> 15U;
-    x *= 2246822519U;
-    x ^= x >> 13U;
-    const double u = static_cast<double>(x) / 4294967296.0 - 0.5;
-    out[k] = static_cast<float>(norm ? 1 + 0.2 * u : (spec.shape.size() >= 2 ? 0.8 : 0.2) * u);
-  }
-  return out;
-}
-
-inline Weights TinyWeights(const PolicyConfig& config, WeightsUse use = WeightsUse::kTraining) {
-  Weights weights(config, use);
-  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
-    const Weights::Tensor& tensor = weights.tensors()[t];
-    const std::vector<float> numbers = HashNumbers(tensor.spec);
-    weights.Write(t, 0, cpu::Rows<const float>(numbers.data(), tensor.rows, tensor.columns));
-  }
-  return weights;
-}
 
 struct GoldenModel {
   nlohmann::ordered_json json;

@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "policy/model/policy.h"
-#include "tests/policy/tiny_model.h"
+#include "policy/reference/policy.h"
+#include "tests/policy/reference/tiny_model.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 const std::vector<std::int32_t> kIds = {1, 5, 9, 3, 14};
@@ -24,7 +24,8 @@ TEST(ForwardTest, LogitsEqualTheIndependentReference) {
   const at::Tensor hidden = policy.Forward(PackSequences({kIds}), &trace);
   const at::Tensor logits = kernels::Logits(hidden, policy.head());
   const double want[] = {1.271236, .824964, 1.721443, 1.149064, -1.82923, .106424};
-  for (int i = 0; i < 6; ++i) EXPECT_NEAR(logits[4][i].item<double>(), want[i], 2e-6) << i;
+  for (int i = 0; i < 6; ++i)
+    EXPECT_NEAR(logits[4][i].item<double>(), want[i], 2e-6) << i;
   // {4,5,7},{4,5,7},{2,3,5},{2,6,7},{2,3,6}
   const at::Tensor load = at::tensor({0, 0, 3, 2, 2, 3, 2, 3}, at::kLong);
   ASSERT_EQ(trace.expert_load.size(), 1U);
@@ -36,7 +37,8 @@ TEST(ForwardTest, LossAndGradientsEqualTheIndependentReference) {
   policy.RequireGrad(true);
   const at::Tensor hidden = policy.Forward(PackSequences({kIds}));
   const at::Tensor target = at::tensor({5, 9, 3, 14}, at::kLong);
-  const at::Tensor logprob = kernels::LogprobsOf(hidden.slice(0, 0, 4), policy.head(), target, 1, false).logprob_T;
+  const at::Tensor logprob =
+      kernels::LogprobsOf(hidden.slice(0, 0, 4), policy.head(), target, 1, false).logprob_T;
   const at::Tensor loss = -logprob.mean();
   EXPECT_NEAR(loss.item<double>(), 3.3380893, 2e-6);
   loss.backward();
@@ -79,7 +81,8 @@ TEST_P(FamilyForwardTest, EqualsTheIndependentReference) {
   policy.RequireGrad(true);
   const at::Tensor hidden = policy.Forward(PackSequences({kIds}));
   const at::Tensor logits = kernels::Logits(hidden, policy.head());
-  for (int i = 0; i < 6; ++i) EXPECT_NEAR(logits[4][i].item<double>(), want.logits[static_cast<std::size_t>(i)], 2e-6) << i;
+  for (int i = 0; i < 6; ++i)
+    EXPECT_NEAR(logits[4][i].item<double>(), want.logits[static_cast<std::size_t>(i)], 2e-6) << i;
   const at::Tensor target = at::tensor({5, 9, 3, 14}, at::kLong);
   const at::Tensor loss =
       -kernels::LogprobsOf(hidden.slice(0, 0, 4), policy.head(), target, 1, false).logprob_T.mean();
@@ -93,11 +96,20 @@ TEST_P(FamilyForwardTest, EqualsTheIndependentReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Table, FamilyForwardTest,
-    testing::Values(FamilyValues{"Llama", Family::kLlama, false,
-                                 {.660057, -1.068359, .091034, .249683, .773468, -.567421}, 3.1672387, 9.768751},
-                    FamilyValues{"Qwen2", Family::kQwen2, true,
-                                 {.513667, .026931, .480071, -.127414, -.448378, .094172}, 3.1774257, 7.475594}),
+    Table,
+    FamilyForwardTest,
+    testing::Values(FamilyValues{"Llama",
+                                 Family::kLlama,
+                                 false,
+                                 {.660057, -1.068359, .091034, .249683, .773468, -.567421},
+                                 3.1672387,
+                                 9.768751},
+                    FamilyValues{"Qwen2",
+                                 Family::kQwen2,
+                                 true,
+                                 {.513667, .026931, .480071, -.127414, -.448378, .094172},
+                                 3.1774257,
+                                 7.475594}),
     [](const auto& p) { return std::string(p.param.name); });
 
 TEST(ForwardTest, CachedDecodingGivesTheLogitsOfOnePass) {
@@ -106,7 +118,8 @@ TEST(ForwardTest, CachedDecodingGivesTheLogitsOfOnePass) {
   KvPages cache = MakeKvPages(policy.config(), 8, 2);
   const std::vector<std::int64_t> pages_a = {5, 0, 3}, pages_b = {1, 2};
   // Prompts of different lengths, then one token at a time, in pages out of order.
-  at::Tensor first = policy.Forward(PackCached({{{1, 5, 9}, 0, &pages_a}, {{7}, 0, &pages_b}}, cache));
+  at::Tensor first =
+      policy.Forward(PackCached({{{1, 5, 9}, 0, &pages_a}, {{7}, 0, &pages_b}}, cache));
   EXPECT_TRUE(at::allclose(first.slice(0, 0, 3), whole.slice(0, 0, 3), 1e-5, 1e-5));
   at::Tensor second = policy.Forward(PackCached({{{3}, 3, &pages_a}, {{2}, 1, &pages_b}}, cache));
   at::Tensor third = policy.Forward(PackCached({{{14}, 4, &pages_a}, {{2}, 2, &pages_b}}, cache));
@@ -128,7 +141,8 @@ TEST(RopeTest, YarnFrequenciesEqualTheWorkedValues) {
   c.yarn = YarnScaling{4, 32, 1, 1, 1, 64};
   const at::Tensor small = RopeFrequencies(c);
   const double want[] = {1, .0625, .0025, .00025};
-  for (int j = 0; j < 4; ++j) EXPECT_NEAR(small[j].item<double>(), want[j], 1e-8) << j;
+  for (int j = 0; j < 4; ++j)
+    EXPECT_NEAR(small[j].item<double>(), want[j], 1e-8) << j;
   c.qk_rope_head_dim = 64;
   c.yarn = YarnScaling{40, 32, 1, 1, 1, 4096};
   const at::Tensor v3 = RopeFrequencies(c);
@@ -143,14 +157,20 @@ TEST(RopeTest, YarnFrequenciesEqualTheWorkedValues) {
 TEST(RopeTest, AdjacentPairsTurnTogetherAndKeepTheirPlaces) {
   const at::Tensor q = at::tensor({1.0F, 2.0F, 3.0F, 4.0F}).view({1, 1, 4});
   const at::Tensor angle = at::tensor({3.0F, 0.03F}).view({1, 2});
-  const at::Tensor turned = kernels::Rotate(q, angle.cos(), angle.sin(), /*interleave=*/true).view({4});
+  const at::Tensor turned =
+      kernels::Rotate(q, angle.cos(), angle.sin(), /*interleave=*/true).view({4});
   const double want[] = {-1.2722325, -1.838865, 2.8786681, 4.0881866};
-  for (int i = 0; i < 4; ++i) EXPECT_NEAR(turned[i].item<double>(), want[i], 1e-6);
+  for (int i = 0; i < 4; ++i)
+    EXPECT_NEAR(turned[i].item<double>(), want[i], 1e-6);
   const at::Tensor k = at::tensor({.5F, -1.0F, 2.0F, .25F}).view({1, 1, 4});
   const at::Tensor one = at::tensor({1.0F, 0.01F}).view({1, 2});
-  EXPECT_NEAR(at::dot(turned, kernels::Rotate(k, one.cos(), one.sin(), true).view({4})).item<double>(), 5.6592351, 1e-5);
+  EXPECT_NEAR(
+      at::dot(turned, kernels::Rotate(k, one.cos(), one.sin(), true).view({4})).item<double>(),
+      5.6592351, 1e-5);
   EXPECT_NEAR(at::dot(kernels::Rotate(q, angle.cos(), angle.sin(), false).view({4}),
-                      kernels::Rotate(k, one.cos(), one.sin(), false).view({4})).item<double>(), -3.1601117, 1e-5);
+                      kernels::Rotate(k, one.cos(), one.sin(), false).view({4}))
+                  .item<double>(),
+              -3.1601117, 1e-5);
 }
 
 TEST(MtpTest, PredictsFromEveryPositionButTheLast) {
@@ -174,4 +194,4 @@ TEST(MtpTest, PredictsFromEveryPositionButTheLast) {
 }
 
 }  // namespace
-}  // namespace aha::policy
+}  // namespace aha::policy::reference

@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/whole_file.h"
-#include "policy/model/policy.h"
-#include "tests/policy/tiny_model.h"
+#include "policy/reference/policy.h"
+#include "tests/policy/reference/tiny_model.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -203,4 +203,4 @@ INSTANTIATE_TEST_SUITE_P(Table,
                          [](const auto& p) { return p.param; });
 
 }  // namespace
-}  // namespace aha::policy
+}  // namespace aha::policy::reference
