@@ -113,7 +113,7 @@ const std::vector<RefusalCase>& Cases() {
       {"NeverReadText", RlWith("optimizer {\nfinal_ratio: 0.5 }"),
        "r.textproto:5:1: `final_ratio` is set but never read because schedule is \"constant\"; "
        "remove it or set "
-       "schedule: \"cosine\""},
+       "schedule to something other than \"constant\""},
       {"NeverReadNumber", RlWith("kl: 0\nreference_every: 50"),
        "r.textproto:5:1: `reference_every` is set but never read because kl is 0; remove it or set "
        "kl above 0"},
