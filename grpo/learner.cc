@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 namespace aha::grpo {
 namespace {
 
@@ -39,12 +41,56 @@ Status Check(const policy::PolicyConfig& config, const std::vector<Sample>& samp
                     config.vocab_size);
       }
     }
-    if (!std::isfinite(s.advantage)) return Fail(Code::kInternal, "an advantage is not finite");
+    if (!s.advantages.empty() && s.advantages.size() != s.completion.size()) {
+      return Fail(Code::kInvalidArgument, "a sample has {} tokens and {} advantages",
+                  s.completion.size(), s.advantages.size());
+    }
+    const bool finite = std::all_of(s.advantages.begin(), s.advantages.end(),
+                                    [](float a) { return std::isfinite(a); });
+    if (!finite || !std::isfinite(s.advantage))
+      return Fail(Code::kInternal, "an advantage is not finite");
   }
   return {};
 }
 
 }  // namespace
+
+namespace {
+
+// Nothing of its loss has a gradient.
+bool Idle(const Sample& s, const ObjectiveRule& rule) {
+  if (rule.mask_truncated && s.truncated) return true;
+  if (rule.kl > 0) return false;
+  if (s.advantages.empty()) return s.advantage == 0;
+  return std::all_of(s.advantages.begin(), s.advantages.end(), [](float a) { return a == 0; });
+}
+
+template <class Values>
+std::size_t FirstNotFinite(const Values& values) {
+  return static_cast<std::size_t>(
+      std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); }) -
+      values.begin());
+}
+
+policy::TargetSequences SequencesOf(const std::vector<const Sample*>& samples,
+                                    const std::vector<std::size_t>& members) {
+  policy::TargetSequences sequences;
+  for (const std::size_t i : members) {
+    auto& ids = sequences.ids_S.emplace_back(samples[i]->prompt);
+    ids.insert(ids.end(), samples[i]->completion.begin(), samples[i]->completion.end());
+    sequences.first_S.push_back(static_cast<std::int64_t>(samples[i]->prompt.size()));
+  }
+  return sequences;
+}
+
+}  // namespace
+
+// What the samples of a step add up to.
+struct Learner::Totals {
+  ObjectiveSums sums;
+  double entropy = 0, difference = 0;
+  LearnReport report;
+};
 
 // The samples of one mini-batch that have a gradient, and the denominators of the whole of it: they
 // are taken before idle samples leave and before it is cut into micro-batches.
@@ -52,58 +98,106 @@ struct Learner::MiniBatch {
   std::vector<const Sample*> busy;
   std::vector<std::size_t> number;  // of each busy sample among the step's
   bool on_policy = false;           // the weights are those that sampled
-  double sequences = 0;
-  double tokens = 0;
+  std::vector<const std::vector<float>*>
+      old;  // of each busy sample; empty: what the rollout recorded
+  Denominators denominators;
   double mtp_tokens = 0;
 };
 
 Learner::Learner(policy::Weights& weights,
                  const policy::cpu::Cpu& cpu,
                  const LearnerOptions& options)
-    : config_(weights.config()),
+    : weights_(weights),
+      config_(weights.config()),
       options_(options),
       update_(weights, cpu, options.adamw, options.bias_rate) {}
+
+std::vector<std::vector<float>> Learner::LogprobsBy(const policy::Weights& weights,
+                                                    const std::vector<Sample>& samples) const {
+  std::vector<const Sample*> all;
+  for (const Sample& s : samples)
+    all.push_back(&s);
+  policy::TargetLogprobs logprobs(weights, update_.cpu());
+  std::vector<std::vector<float>> out(samples.size());
+  for (const auto& members : Cut(all, options_.micro_batch_tokens)) {
+    const std::vector<float> logprob_N =
+        logprobs.Of(SequencesOf(all, members), static_cast<float>(options_.temperature));
+    const float* from = logprob_N.data();
+    for (const std::size_t i : members) {
+      out[i].assign(from, from + samples[i].completion.size());
+      from += samples[i].completion.size();
+    }
+  }
+  return out;
+}
+
+Result<std::vector<std::vector<double>>> Learner::KlPenalties(const std::vector<Sample>& samples,
+                                                              const policy::Weights& reference,
+                                                              KlEstimate estimate) const {
+  AHA_TRY(Check(config_, samples));
+  const std::vector<std::vector<float>> of_reference = LogprobsBy(reference, samples);
+  std::vector<std::vector<double>> penalties(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    for (std::size_t t = 0; t < of_reference[i].size(); ++t) {
+      penalties[i].push_back(
+          KlOf(estimate, double{of_reference[i][t]} - double{samples[i].rollout_logprobs[t]})
+              .value);
+    }
+  }
+  return penalties;
+}
 
 Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
                                              const std::vector<std::size_t>& members,
                                              std::span<const float> logprob_N,
                                              std::span<const float> entropy_N,
                                              std::span<const float> reference_N,
-                                             LearnReport& report) const {
-  std::vector<float> slope_N;
-  slope_N.reserve(logprob_N.size());
-  const double loss_share = 1.0 / static_cast<double>(options_.updates);
+                                             Totals& totals) const {
+  std::vector<float> slope_N(logprob_N.size());
+  std::size_t at = 0;
   for (const std::size_t i : members) {
     const Sample& s = *batch.busy[i];
-    const auto length = static_cast<double>(s.completion.size());
-    for (std::size_t t = 0; t < s.completion.size(); ++t) {
-      const std::size_t n = slope_N.size();
-      TokenTerms token;
-      token.logprob = logprob_N[n];
-      token.old = s.rollout_logprobs[t];
-      token.reference = reference_N.empty() ? 0 : reference_N[n];
-      token.advantage = s.advantage;
-      token.weight = options_.aggregation == Aggregation::kToken ? 1 / batch.tokens
-                                                                 : 1 / (batch.sequences * length);
-      // NaN fails this too.
-      if (batch.on_policy && !(token.logprob == token.old)) {
-        return Fail(
-            Code::kInternal,
-            "sample {}, token {}: the rollout recorded a log-probability of {:.9g}, the learner "
-            "computes {:.9g} from the same "
-            "weights; the two must be equal bit for bit (did kernels, target or weights differ?)",
-            batch.number[i], t, token.old, token.logprob);
-      }
-      const TokenLoss loss = GrpoLoss(token, options_.rule);
-      slope_N.push_back(static_cast<float>(loss.slope));
-      report.loss += loss.loss * loss_share;
-      report.kl += loss.kl;
-      report.clip_fraction += loss.clipped ? 1 : 0;
-      report.ratio_max = std::max(report.ratio_max, loss.ratio);
-      report.entropy += entropy_N[n];
-      if (batch.on_policy) report.rollout_difference += std::abs(double{token.logprob} - token.old);
-      ++report.tokens;
+    const std::size_t length = s.completion.size();
+    CompletionView<float> c;
+    c.logprob_T = logprob_N.subspan(at, length);
+    c.old_T = batch.old.empty() ? std::span<const float>(s.rollout_logprobs)
+                                : std::span<const float>(*batch.old[i]);
+    c.sampler_T = s.rollout_logprobs;
+    if (!reference_N.empty()) c.reference_T = reference_N.subspan(at, length);
+    c.advantage = s.advantage;
+    c.advantage_T = s.advantages;
+    c.truncated = s.truncated;
+    if (const std::size_t t = FirstNotFinite(c.logprob_T); t < length) {
+      totals.report.not_finite = fmt::format("the log-probability of sample {}, token {} is {}",
+                                             batch.number[i], t, c.logprob_T[t]);
+      return std::vector<float>(logprob_N.size(), 0.0F);
     }
+    for (std::size_t t = 0; batch.on_policy && t < length; ++t) {
+      if (c.logprob_T[t] == c.old_T[t]) continue;
+      return Fail(
+          Code::kInternal,
+          "sample {}, token {}: the rollout recorded a log-probability of {:.9g}, the learner "
+          "computes {:.9g} from the same "
+          "weights; the two must be equal bit for bit (did kernels, target or weights differ?)",
+          batch.number[i], t, c.old_T[t], c.logprob_T[t]);
+    }
+    const auto slope_T = std::span(slope_N).subspan(at, length);
+    const ObjectiveSums sums = Objective<float>(options_.rule, c, batch.denominators, slope_T);
+    const std::size_t bad = FirstNotFinite(slope_T);
+    if (!std::isfinite(sums.loss) || bad < length) {
+      totals.report.not_finite = fmt::format(
+          "the loss of sample {} is {} (its log-probability at token {} is {}, its advantage {})",
+          batch.number[i], sums.loss, std::min(bad, length - 1),
+          c.logprob_T[std::min(bad, length - 1)], s.advantage);
+      return std::vector<float>(logprob_N.size(), 0.0F);
+    }
+    totals.sums.Add(sums);
+    for (std::size_t t = 0; t < length; ++t) {
+      totals.entropy += entropy_N[at + t];
+      if (batch.on_policy || !batch.old.empty())
+        totals.difference += std::abs(double{c.old_T[t]} - double{s.rollout_logprobs[t]});
+    }
+    at += length;
   }
   return slope_N;
 }
@@ -111,24 +205,18 @@ Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
 Status Learner::AddMicroBatch(const MiniBatch& batch,
                               const std::vector<std::size_t>& members,
                               policy::TargetLogprobs* reference,
-                              LearnReport& report) {
-  policy::TargetSequences sequences;
-  for (const std::size_t i : members) {
-    const Sample& s = *batch.busy[i];
-    auto& ids = sequences.ids_S.emplace_back(s.prompt);
-    ids.insert(ids.end(), s.completion.begin(), s.completion.end());
-    sequences.first_S.push_back(static_cast<std::int64_t>(s.prompt.size()));
-  }
+                              Totals& totals) {
+  const policy::TargetSequences sequences = SequencesOf(batch.busy, members);
   const auto temperature = static_cast<float>(options_.temperature);
   std::vector<float> reference_N;
   if (reference != nullptr) reference_N = reference->Of(sequences, temperature);
   policy::SideLosses side;
-  side.balance = options_.balance_loss / batch.sequences;
+  side.balance = options_.balance_loss / batch.denominators.sequences;
   side.mtp = batch.mtp_tokens > 0 ? options_.mtp_loss / batch.mtp_tokens : 0;
   side.mtp_to_trunk = options_.mtp_to_trunk;
   const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N,
                              std::span<const float> entropy_N) {
-    return SlopesOf(batch, members, logprob_N, entropy_N, reference_N, report);
+    return SlopesOf(batch, members, logprob_N, entropy_N, reference_N, totals);
   };
   AHA_TRY(update_.Add(sequences, temperature, /*entropies=*/true, side, slopes_of));
   return {};
@@ -138,28 +226,41 @@ Status Learner::RunMiniBatch(const std::vector<Sample>& samples,
                              std::size_t begin,
                              std::size_t end,
                              bool on_policy,
+                             const std::vector<std::vector<float>>& old,
                              policy::TargetLogprobs* reference,
                              double learning_rate,
-                             LearnReport& report) {
+                             Totals& totals) {
   MiniBatch batch;
   batch.on_policy = on_policy;
-  batch.sequences = static_cast<double>(end - begin);
   for (std::size_t i = begin; i < end; ++i) {
     const Sample& s = samples[i];
-    batch.tokens += static_cast<double>(s.completion.size());
+    batch.denominators.Add(options_.rule, static_cast<std::int64_t>(s.completion.size()),
+                           s.truncated);
     batch.mtp_tokens += static_cast<double>(
         policy::CountMtpTargets(Length(s), static_cast<std::int64_t>(s.prompt.size())));
-    if (s.advantage == 0 && options_.rule.kl == 0) {
-      ++report.idle_samples;
+    if (options_.rule.mask_truncated && s.truncated) ++totals.report.masked_samples;
+    if (Idle(s, options_.rule)) {
+      ++totals.report.idle_samples;
       continue;
     }
     batch.busy.push_back(&s);
     batch.number.push_back(i);
+    if (!old.empty()) batch.old.push_back(&old[i]);
   }
   if (batch.busy.empty()) return {};
-  for (const auto& members : Cut(batch.busy, options_.micro_batch_tokens))
-    AHA_TRY(AddMicroBatch(batch, members, reference, report));
-  AHA_ASSIGN(report.update, update_.Finish(learning_rate));
+  for (const auto& members : Cut(batch.busy, options_.micro_batch_tokens)) {
+    AHA_TRY(AddMicroBatch(batch, members, reference, totals));
+    if (totals.report.not_finite.empty()) continue;
+    update_.Drop();
+    return {};
+  }
+  auto finished = update_.Finish(learning_rate);
+  if (!finished) {
+    totals.report.not_finite =
+        finished.error().message;  // the only way it fails; it has dropped the gradients
+    return {};
+  }
+  totals.report.update = std::move(*finished);
   return {};
 }
 
@@ -171,23 +272,41 @@ Result<LearnReport> Learner::Step(const std::vector<Sample>& samples,
     return Fail(Code::kInternal, "kl > 0 needs a reference policy");
   std::optional<policy::TargetLogprobs> reference_logprobs;
   if (options_.rule.kl > 0) reference_logprobs.emplace(*reference, update_.cpu());
-  LearnReport report;
+  std::vector<std::vector<float>> old;
+  if (options_.rule.off_policy != OffPolicy::kNone) old = LogprobsBy(weights_, samples);
+  Totals totals;
   const auto updates = static_cast<std::size_t>(options_.updates);
-  bool on_policy = true;
-  for (std::size_t u = 0; u < updates; ++u) {
+  bool on_policy = old.empty();
+  for (std::size_t u = 0; u < updates && totals.report.not_finite.empty(); ++u) {
     const std::size_t begin = samples.size() * u / updates;
     const std::size_t end = samples.size() * (u + 1) / updates;
     if (begin == end) continue;
-    AHA_TRY(RunMiniBatch(samples, begin, end, on_policy,
+    AHA_TRY(RunMiniBatch(samples, begin, end, on_policy, old,
                          reference_logprobs ? &*reference_logprobs : nullptr, learning_rate,
-                         report));
-    if (report.tokens > 0) on_policy = false;
+                         totals));
+    if (totals.sums.tokens > 0) on_policy = false;
   }
-  const double tokens = std::max<double>(1, static_cast<double>(report.tokens));
-  report.entropy /= tokens;
-  report.kl /= tokens;
-  report.clip_fraction /= tokens;
-  report.rollout_difference /= tokens;
+  const ObjectiveSums& sums = totals.sums;
+  LearnReport& report = totals.report;
+  report.tokens = static_cast<std::int64_t>(sums.tokens);
+  report.loss = sums.loss / static_cast<double>(options_.updates);
+  report.dropped_samples = static_cast<std::int64_t>(sums.dropped);
+  report.ratio_max = sums.ratio_max;
+  const double tokens = std::max(1.0, sums.tokens);
+  report.entropy = totals.entropy / tokens;
+  report.rollout_difference = totals.difference / tokens;
+  report.kl = sums.kl_k3 / tokens;
+  report.kl_k1 = sums.kl_k1 / tokens;
+  report.kl_k2 = sums.kl_k2 / tokens;
+  report.clip_low = sums.clipped_low / tokens;
+  report.clip_high = sums.clipped_high / tokens;
+  report.clip_dual = sums.clipped_dual / tokens;
+  report.clip_fraction = report.clip_low + report.clip_high + report.clip_dual;
+  report.off_policy_cut = sums.off_policy_cut / tokens;
+  if (sums.tokens > 0) {
+    report.ratio_mean = sums.ratio / tokens;
+    report.off_policy_weight = sums.off_policy / tokens;
+  }
   return report;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -18,17 +19,12 @@ struct Sample {
   std::vector<std::int32_t> completion;  ///< with the end-of-sequence token, if it was drawn
   std::vector<float> rollout_logprobs;   ///< one a completion token, as the rollout recorded them
   double advantage = 0;
-};
-
-/// How token losses become the loss of a batch.
-enum class Aggregation : std::uint8_t {
-  kSequence,  ///< mean over a sequence's tokens, then over sequences (GRPO)
-  kToken,     ///< mean over all tokens (DAPO)
+  std::vector<float> advantages = {};  ///< one a completion token; empty: `advantage` for all
+  bool truncated = false;              ///< by the length limit
 };
 
 struct LearnerOptions {
   ObjectiveRule rule;
-  Aggregation aggregation = Aggregation::kSequence;
   double temperature = 1;
   policy::AdamWOptions adamw;
   double bias_rate = 0.001;
@@ -42,14 +38,23 @@ struct LearnerOptions {
 /// Means over the step's tokens, unless said otherwise.
 struct LearnReport {
   double loss = 0;
-  double entropy = 0;  ///< nats
-  double kl = 0;       ///< k3 to the reference
-  double clip_fraction = 0;
-  double ratio_max = 0;           ///< largest pi/pi_old met
+  double entropy = 0;                                 ///< nats
+  double kl = 0;                                      ///< k3 to the reference
+  double kl_k1 = 0, kl_k2 = 0;                        ///< the other estimates of it
+  double clip_fraction = 0;                           ///< of either side, dual clip included
+  double clip_low = 0, clip_high = 0, clip_dual = 0;  ///< shares of tokens, by side
+  double ratio_mean = 1;
+  double ratio_max = 0;              ///< largest pi/pi_old met
+  double off_policy_weight = 1;      ///< mean, as applied
+  double off_policy_cut = 0;         ///< share of tokens outside the weight's range
+  std::int64_t dropped_samples = 0;  ///< by off_policy_drop
+  std::int64_t masked_samples = 0;   ///< truncated ones, by mask_truncated
   double rollout_difference = 0;  ///< |log pi(rollout) - log pi(learner)| before the first update
   std::int64_t tokens = 0;
-  std::int64_t idle_samples = 0;  ///< without any gradient: advantage 0 and no KL
-  policy::UpdateReport update;    ///< of the last mini-batch
+  std::int64_t idle_samples = 0;  ///< without any gradient: advantage 0 and no KL, or masked
+  std::string not_finite;  ///< what was NaN or infinite; the mini-batch then changed no weight and
+                           ///< was the last
+  policy::UpdateReport update;  ///< of the last mini-batch
 };
 
 class Learner {
@@ -60,33 +65,47 @@ class Learner {
   /// One GRPO step: `samples` whose reward failed are left out by the caller. Mini-batches are cut
   /// in the given order. Old log-probabilities are the rollout's: it ran the same kernels on the
   /// same weights, so before the first update every ratio is 1. Where one is not, the step fails
-  /// and names the token (law 1). `reference` is needed when options.rule.kl > 0.
+  /// and names the token (law 1). With an off-policy weight the learner computes them afresh, and
+  /// the rollout's are the sampler's. `reference` is needed when options.rule.kl > 0.
   Result<LearnReport> Step(const std::vector<Sample>& samples,
                            const policy::Weights* reference,
                            double learning_rate);
+
+  /// `estimate` of KL(policy || reference) at each token of each sample, by the recorded
+  /// log-probabilities: for KL in the reward.
+  Result<std::vector<std::vector<double>>> KlPenalties(const std::vector<Sample>& samples,
+                                                       const policy::Weights& reference,
+                                                       KlEstimate estimate) const;
 
   policy::AdamW& optimizer() { return update_.optimizer(); }
 
  private:
   struct MiniBatch;
+  struct Totals;
   Status RunMiniBatch(const std::vector<Sample>& samples,
                       std::size_t begin,
                       std::size_t end,
                       bool on_policy,
+                      const std::vector<std::vector<float>>& old,
                       policy::TargetLogprobs* reference,
                       double learning_rate,
-                      LearnReport& report);
+                      Totals& totals);
   Status AddMicroBatch(const MiniBatch& batch,
                        const std::vector<std::size_t>& members,
                        policy::TargetLogprobs* reference,
-                       LearnReport& report);
+                       Totals& totals);
   Result<std::vector<float>> SlopesOf(const MiniBatch& batch,
                                       const std::vector<std::size_t>& members,
                                       std::span<const float> logprob_N,
                                       std::span<const float> entropy_N,
                                       std::span<const float> reference_N,
-                                      LearnReport& report) const;
+                                      Totals& totals) const;
 
+  [[nodiscard]] std::vector<std::vector<float>> LogprobsBy(
+      const policy::Weights& weights,
+      const std::vector<Sample>& samples) const;
+
+  policy::Weights& weights_;
   const policy::PolicyConfig& config_;
   LearnerOptions options_;
   policy::Update update_;

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "pipelines/recipes/nearest.h"
+#include "pipelines/recipes/presets.h"
 #include "pipelines/recipes/schema.h"
 #include "pipelines/recipes/validate.h"
 
@@ -237,12 +238,36 @@ class StageChecker {
   void CheckRl(const proto::Rl& rl, const std::string& path) {
     CheckPrompts(rl.prompts(), path + ".prompts");
     if (rl.reward_size() == 0) problems_.Add(path, "`rl` needs at least one reward");
+    const proto::Rl effective = dynamic_cast<const proto::Rl&>(*WithPreset(rl));
+    CheckObjective(effective, path);
     const std::uint64_t samples = std::uint64_t{rl.prompts_per_step()} * rl.group_size();
     if (rl.updates_per_step() > rl.prompts_per_step() && samples % rl.updates_per_step() != 0) {
       problems_.Add(path + ".updates_per_step",
                     "`updates_per_step` is {}; it must divide the {} samples of a step "
                     "(prompts_per_step * group_size) or be at most prompts_per_step = {}",
                     rl.updates_per_step(), samples, rl.prompts_per_step());
+    }
+  }
+
+  // `rl` with its algorithm's defaults.
+  void CheckObjective(const proto::Rl& rl, const std::string& path) {
+    if (rl.dual_clip() > 0 && rl.dual_clip() < 1) {
+      problems_.Add(
+          path + ".dual_clip",
+          "`dual_clip` is {}; a cap below 1 would cut what was not changed: 0 or at least 1",
+          rl.dual_clip());
+    }
+    if (rl.off_policy() == "mask" && rl.off_policy_min() > rl.off_policy_max()) {
+      problems_.Add(
+          path + ".off_policy_min",
+          "`off_policy_min` is {}, more than the {} of off_policy_max: nothing would be left",
+          rl.off_policy_min(), rl.off_policy_max());
+    }
+    const proto::Optimizer& o = rl.optimizer();
+    if (o.schedule() == "multi_step" && o.first_drop() > o.second_drop()) {
+      problems_.Add(path + ".optimizer.first_drop",
+                    "`first_drop` is {}, after the {} of second_drop", o.first_drop(),
+                    o.second_drop());
     }
   }
 

@@ -9,6 +9,7 @@
 
 #include "pipelines/recipes/nearest.h"
 #include "pipelines/recipes/places.h"
+#include "pipelines/recipes/presets.h"
 #include "pipelines/recipes/schema.h"
 
 namespace aha::proto {
@@ -204,6 +205,7 @@ Result<std::string> Explain(std::string_view key) {
     if (!out.empty()) out += '\n';
     out += EntryText(*schema, entry);
   }
+  if (const auto preset = ExplainPreset(key)) out += out.empty() ? *preset : "\n" + *preset;
   if (!out.empty()) return out;
   if (const MessageType* type = FindType(all, wanted)) return TypeText(*schema, *type);
   const auto near = Nearest(wanted, Tails(all, wanted));

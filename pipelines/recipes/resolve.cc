@@ -8,6 +8,7 @@
 
 #include "base/content_hash.h"
 #include "pipelines/recipes/nearest.h"
+#include "pipelines/recipes/presets.h"
 #include "pipelines/recipes/schema.h"
 #include "pipelines/recipes/validate.h"
 
@@ -37,6 +38,7 @@ void SetDefault(pb::Message& message, const Field& key) {
 void FillDefaults(pb::Message& message) {
   const MessageType& type = *message.GetDescriptor();
   const pb::Reflection& reflection = *message.GetReflection();
+  FillPreset(message);
   for (int i = 0; i < type.field_count(); ++i) {
     const Field& key = *type.field(i);
     if (key.is_repeated()) {
@@ -84,6 +86,10 @@ void ClearKeysWithoutEffect(proto::Stage& stage) {
     stage.mutable_rl()->clear_commit_every();
     stage.mutable_rl()->clear_reward_timeout_s();
     stage.mutable_rl()->clear_rollout_timeout_s();
+    // A warning makes nothing; but a step left out for a NaN does.
+    const std::string not_finite = stage.rl().alarms().not_finite();
+    stage.mutable_rl()->clear_alarms();
+    stage.mutable_rl()->mutable_alarms()->set_not_finite(not_finite);
   }
   if (stage.has_reject()) {
     stage.mutable_reject()->clear_reward_timeout_s();

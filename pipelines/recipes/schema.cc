@@ -112,9 +112,9 @@ double NumberOf(const pb::Message& message, const Field& key, int index) {
   }
 }
 
-std::optional<Condition> ConditionOf(const Field& key) {
-  const std::string& text = OptionsOf(key).read_when();
-  if (text.empty()) return std::nullopt;
+namespace {
+
+Condition ParseCondition(const Field& key, const std::string& text) {
   const std::size_t first = text.find(' ');
   const std::size_t second = first == std::string::npos ? first : text.find(' ', first + 1);
   if (second == std::string::npos)
@@ -133,9 +133,29 @@ std::optional<Condition> ConditionOf(const Field& key) {
   return condition;
 }
 
+}  // namespace
+
+std::vector<Condition> ConditionsOf(const Field& key) {
+  constexpr std::string_view kAnd = " and ";
+  std::vector<Condition> conditions;
+  std::string rest = OptionsOf(key).read_when();
+  while (!rest.empty()) {
+    const std::size_t end = rest.find(kAnd);
+    conditions.push_back(ParseCondition(key, rest.substr(0, end)));
+    rest = end == std::string::npos ? "" : rest.substr(end + kAnd.size());
+  }
+  return conditions;
+}
+
+std::optional<Condition> Unmet(const pb::Message& message, const Field& key) {
+  for (const Condition& condition : ConditionsOf(key)) {
+    if (!Holds(message, condition)) return condition;
+  }
+  return std::nullopt;
+}
+
 bool IsRead(const pb::Message& message, const Field& key) {
-  const auto condition = ConditionOf(key);
-  return !condition || Holds(message, *condition);
+  return !Unmet(message, key);
 }
 
 std::string HowToMeet(const Condition& condition) {

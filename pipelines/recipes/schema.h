@@ -42,9 +42,12 @@ struct Condition {
   std::string value;  ///< unquoted
 };
 
-/// The condition under which `key` is read; nothing: always. Aborts on a condition that does not
+/// The conditions under which `key` is read, all of them; none: always. Aborts on one that does not
 /// parse or names no sibling: a mistake in the schema, which a test looks for.
-std::optional<Condition> ConditionOf(const Field& key);
+std::vector<Condition> ConditionsOf(const Field& key);
+
+/// The first condition that does not hold; nothing: the key is read.
+std::optional<Condition> Unmet(const google::protobuf::Message& message, const Field& key);
 
 /// Whether `key` is read, given its siblings' values (defaults where unset).
 bool IsRead(const google::protobuf::Message& message, const Field& key);

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "pipelines/recipes/nearest.h"
+#include "pipelines/recipes/presets.h"
 #include "pipelines/recipes/schema.h"
 
 namespace aha::pipelines {
@@ -64,8 +65,8 @@ void CheckRead(const pb::Message& message,
                const Field& key,
                const std::string& path,
                Problems& problems) {
-  const auto condition = ConditionOf(key);
-  if (!condition || IsRead(message, key)) return;
+  const auto condition = Unmet(message, key);
+  if (!condition) return;
   problems.Add(path, "`{}` is set but never read because {} is {}; remove it or {}", key.name(),
                condition->key->name(), ValueText(message, *condition->key), HowToMeet(*condition));
 }
@@ -96,12 +97,13 @@ void CheckKey(const pb::Message& message,
 void CheckMessage(const pb::Message& message, const std::string& path, Problems& problems) {
   const MessageType& type = *message.GetDescriptor();
   const pb::Reflection& reflection = *message.GetReflection();
+  const auto effective = WithPreset(message);
   for (int i = 0; i < type.field_count(); ++i) {
     const Field& key = *type.field(i);
     const bool set = key.is_repeated() ? reflection.FieldSize(message, &key) > 0
                                        : reflection.HasField(message, &key);
     if (set) {
-      CheckRead(message, key, JoinPath(path, key.name(), key.is_repeated() ? 0 : -1), problems);
+      CheckRead(*effective, key, JoinPath(path, key.name(), key.is_repeated() ? 0 : -1), problems);
       CheckKey(message, key, path, problems);
     } else if (OptionsOf(key).required()) {
       problems.Add(path, "`{}` is missing in {}; it has no default", key.name(), type.name());

@@ -1,6 +1,11 @@
 #include "pipelines/run/metrics_writer.h"
 
+#include <limits>
+#include <sstream>
+
 #include <nlohmann/json.hpp>
+
+#include "base/whole_file.h"
 
 namespace aha::pipelines {
 
@@ -15,6 +20,25 @@ Result<std::string> MetricsLine(std::uint64_t step, std::span<const Metric> metr
     line[metric.name] = metric.value;
   }
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+Result<std::vector<MetricsOfStep>> ReadMetrics(const std::filesystem::path& stage_folder) {
+  AHA_ASSIGN(const std::string text, ReadFile(stage_folder / kMetricsFile));
+  std::vector<MetricsOfStep> steps;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_unsigned()) {
+      return Fail(Code::kCorrupt, "{}: line {} is no step's metrics", (stage_folder / kMetricsFile).string(), steps.size() + 1);
+    }
+    MetricsOfStep& step = steps.emplace_back();
+    step.step = json["step"].get<std::uint64_t>();
+    for (const auto& [name, value] : json.items()) {
+      if (name == "step") continue;
+      step.metrics.push_back({name, value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN()});
+    }
+  }
+  return steps;
 }
 
 Result<MetricsWriter> MetricsWriter::Open(const std::filesystem::path& stage_folder) {

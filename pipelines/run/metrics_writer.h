@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "pipelines/run/append_file.h"
@@ -20,6 +21,16 @@ inline constexpr char kEventFile[] = "tensorboard/events.out.tfevents.0.aha";
 /// come back bit for bit; NaN and infinity are null. kInvalidArgument for "step" or a name given
 /// twice.
 Result<std::string> MetricsLine(std::uint64_t step, std::span<const Metric> metrics);
+
+/// A line of metrics.jsonl, read back; null is NaN.
+struct MetricsOfStep {
+  std::uint64_t step = 0;
+  std::vector<Metric> metrics;
+};
+
+/// The lines of a stage's metrics.jsonl. kNotFound when there is none, kCorrupt, naming the line, when
+/// one does not parse.
+Result<std::vector<MetricsOfStep>> ReadMetrics(const std::filesystem::path& stage_folder);
 
 class MetricsWriter {
  public:

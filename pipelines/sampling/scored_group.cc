@@ -178,6 +178,7 @@ std::vector<Metric> Summarise(const std::vector<ScoredGroup>& groups, const Rewa
     metrics.push_back({"reward/" + rewards.specs[c].name(), mean(sum[c], count[c])});
     metrics.push_back({"reward_failures/" + rewards.specs[c].name(), failed[c]});
   }
+  metrics.push_back({"reward_failure_share", mean(samples - totals, samples)});
   metrics.push_back({"completion_tokens", mean(tokens, samples)});
   metrics.push_back({"thinking_tokens", mean(thinking, samples)});
   metrics.push_back({"cut_by_length", mean(cut, samples)});

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "base/log.h"
-#include "grpo/advantage.h"
-#include "grpo/learner.h"
 #include "pipelines/model/model_folder.h"
+#include "pipelines/run/alarms.h"
 #include "pipelines/run/append_file.h"
 #include "pipelines/run/delimited.h"
 #include "pipelines/run/metrics_writer.h"
 #include "pipelines/run/progress.h"
 #include "pipelines/sampling/scored_group.h"
+#include "pipelines/stages/rl_objective.h"
 #include "pipelines/stages/stage.h"
 #include "pipelines/stages/training_state.h"
 
@@ -21,26 +22,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-grpo::LearnerOptions LearnerOptionsOf(const proto::Rl& rl) {
-  grpo::LearnerOptions options;
-  options.rule = {rl.clip_low(), rl.clip_high(), rl.kl()};
-  options.aggregation = rl.aggregation() == "token" ? grpo::Aggregation::kToken : grpo::Aggregation::kSequence;
-  options.temperature = rl.temperature();
-  options.adamw = AdamWOf(rl.optimizer());
-  options.bias_rate = rl.moe().bias_update();
-  options.balance_loss = rl.moe().balance_loss();
-  options.mtp_loss = rl.mtp_loss();
-  options.mtp_to_trunk = rl.mtp_to_trunk();
-  options.updates = rl.updates_per_step();
-  options.micro_batch_tokens = rl.micro_batch_tokens();
-  return options;
-}
-
-grpo::GroupScale ScaleOf(const proto::Rl& rl) {
-  if (rl.advantage_std() == "population") return grpo::GroupScale::kPopulation;
-  return rl.advantage_std() == "none" ? grpo::GroupScale::kNone : grpo::GroupScale::kSample;
-}
 
 RewardPlan RewardsOf(const proto::Rl& rl) {
   RewardPlan plan;
@@ -65,39 +46,31 @@ SamplePlan SamplePlanOf(const StageIo& io, const proto::Rl& rl) {
   return plan;
 }
 
-// Advantages into the groups' records, and the learner's samples: those whose reward is known.
-std::vector<grpo::Sample> MakeSamples(std::vector<ScoredGroup>& groups, grpo::GroupScale scale) {
-  std::vector<grpo::Sample> samples;
-  for (ScoredGroup& group : groups) {
-    std::vector<std::optional<double>> totals;
-    for (const proto::SampleRecord& s : group.record.sample()) {
-      totals.push_back(s.has_total() ? std::optional(s.total()) : std::nullopt);
-    }
-    const std::vector<double> advantages = grpo::GroupAdvantages(totals, scale);
-    for (int i = 0; i < group.record.sample_size(); ++i) {
-      proto::SampleRecord& s = *group.record.mutable_sample(i);
-      if (!s.has_total()) continue;
-      s.set_advantage(advantages[static_cast<std::size_t>(i)]);
-      const proto::Completion& c = s.completion();
-      samples.push_back({{group.record.prompt_ids().begin(), group.record.prompt_ids().end()},
-                         {c.ids().begin(), c.ids().end()},
-                         {c.logprobs().begin(), c.logprobs().end()},
-                         s.advantage()});
-    }
-  }
-  return samples;
-}
-
 void AddLearnMetrics(const grpo::LearnReport& report, double rate, double sample_seconds, double learn_seconds,
                      std::vector<Metric>& metrics) {
   metrics.insert(metrics.end(), {{"loss", report.loss},
                                  {"entropy", report.entropy},
                                  {"kl", report.kl},
+                                 {"kl_k1", report.kl_k1},
+                                 {"kl_k2", report.kl_k2},
                                  {"clip_fraction", report.clip_fraction},
+                                 {"clip_fraction/low", report.clip_low},
+                                 {"clip_fraction/high", report.clip_high},
+                                 {"clip_fraction/dual", report.clip_dual},
+                                 {"ratio_mean", report.ratio_mean},
                                  {"ratio_max", report.ratio_max},
+                                 {"off_policy_weight", report.off_policy_weight},
+                                 {"off_policy_cut", report.off_policy_cut},
+                                 {"samples/idle", static_cast<double>(report.idle_samples)},
+                                 {"samples/masked", static_cast<double>(report.masked_samples)},
+                                 {"samples/dropped", static_cast<double>(report.dropped_samples)},
                                  {"rollout_logprob_difference", report.rollout_difference},
                                  {"gradient_norm", report.update.gradient_norm},
                                  {"expert_load_max_violation", report.update.max_violation},
+                                 {"expert_load/busiest_share", report.update.health.busiest_share},
+                                 {"expert_load/idlest_share", report.update.health.idlest_share},
+                                 {"expert_load/dead_experts", static_cast<double>(report.update.health.dead)},
+                                 {"expert_load/entropy", report.update.health.entropy},
                                  {"learning_rate", rate},
                                  {"seconds/sample_and_score", sample_seconds},
                                  {"seconds/learn", learn_seconds}});
@@ -108,11 +81,12 @@ class RlStage {
  public:
   explicit RlStage(const StageIo& io)
       : io_(io), rl_(io.stage->rl()), rewards_(RewardsOf(rl_)), plan_(SamplePlanOf(io, rl_)),
-        schedule_(ScheduleOf(rl_.optimizer(), rl_.steps())) {}
+        schedule_(ScheduleOf(rl_.optimizer(), rl_.steps())), alarms_(rl_.alarms()) {}
 
   Result<StageReport> Run() {
     AHA_TRY(Prepare());
     AHA_ASSIGN(std::uint64_t step, state_->Resume());
+    AHA_TRY(GoOn(step));
     AHA_ASSIGN(AppendFile groups_file, AppendFile::Open(io_.folder / kGroupsFile));
     AHA_ASSIGN(MetricsWriter metrics_file, MetricsWriter::Open(io_.folder));
     Progress progress(rl_.steps(), io_.stage->name(), step);
@@ -124,8 +98,13 @@ class RlStage {
         AHA_ASSIGN(const std::string bytes, Delimited(group.record));
         AHA_TRY(groups_file.Append(bytes));
       }
+      const Status alarmed = Watch(step, report.metrics);
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
-      if ((step + 1) % rl_.commit_every() == 0 || step + 1 == rl_.steps()) AHA_TRY(state_->Commit(step + 1));
+      AHA_TRY(alarmed);
+      if ((step + 1) % rl_.commit_every() == 0 || step + 1 == rl_.steps()) {
+        AHA_TRY(state_->Commit(step + 1));
+        committed_ = step + 1;
+      }
       progress.Advance(1, fmt::format("reward {:.3f}  {} {:.3f}", ValueOf(report.metrics, "reward"), AccuracyName(),
                                       ValueOf(report.metrics, "reward/" + AccuracyName())));
     }
@@ -152,34 +131,91 @@ class RlStage {
     return {};
   }
 
-  Result<std::vector<ScoredGroup>> Sample(std::uint64_t step) {
-    std::vector<Question> questions;
-    for (std::uint64_t p = 0; p < rl_.prompts_per_step(); ++p) {
-      AHA_ASSIGN(questions.emplace_back(), questions_->At(step * rl_.prompts_per_step() + p));
+  // What follows from the steps finished before a restart: how many questions have been asked, which
+  // with refill groups.bin alone knows, and what alarms compare with.
+  Status GoOn(std::uint64_t step) {
+    committed_ = step;
+    asked_ = step * rl_.prompts_per_step();
+    if (step == 0) return {};
+    if (rl_.group_filter() == "refill") {
+      asked_ = 0;
+      AHA_ASSIGN(DelimitedReader groups, DelimitedReader::Open(io_.folder / kGroupsFile));
+      for (proto::GroupRecord record;; ++asked_) {
+        AHA_ASSIGN(const bool more, groups.Next(record));
+        if (!more) break;
+      }
     }
+    AHA_ASSIGN(const auto lines, ReadMetrics(io_.folder));
+    for (const MetricsOfStep& line : lines) alarms_.Observe(line.step, line.metrics);
+    return {};
+  }
+
+  // Samples a step's groups; with refill again and again, as many prompts as groups lack a signal.
+  Result<std::vector<ScoredGroup>> Sample(std::uint64_t step) {
     plan_.weights_version = step;
     AHA_TRY(sampler_->Publish(model_->weights, step));
-    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_ids};
     const auto start = Clock::now();
-    AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan_, rewards_));
-    for (ScoredGroup& group : groups) group.record.set_step(step + 1);
+    std::vector<ScoredGroup> groups;
+    const bool refill = rl_.group_filter() == "refill";
+    std::uint64_t missing = rl_.prompts_per_step();
+    for (rounds_ = 1;; ++rounds_) {
+      AHA_ASSIGN(std::vector<ScoredGroup> more, SampleGroups(missing));
+      for (ScoredGroup& group : more) {
+        group.record.set_step(step + 1);
+        if (grpo::HasSignal(RewardsOfGroup(group))) --missing;
+        groups.push_back(std::move(group));
+      }
+      if (!refill || missing == 0 || rounds_ >= rl_.refill_limit()) break;
+    }
     sample_seconds_ = SecondsSince(start);
     return groups;
   }
 
+  Result<std::vector<ScoredGroup>> SampleGroups(std::uint64_t count) {
+    std::vector<Question> questions;
+    for (std::uint64_t p = 0; p < count; ++p) {
+      AHA_ASSIGN(questions.emplace_back(), questions_->At(asked_++));
+    }
+    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_ids};
+    return SampleAndScore(experience, questions, plan_, rewards_);
+  }
+
   Result<std::vector<Metric>> Learn(std::uint64_t step, std::vector<ScoredGroup>& groups) {
     const auto start = Clock::now();
-    const std::vector<grpo::Sample> samples = MakeSamples(groups, ScaleOf(rl_));
-    if (samples.empty()) {
+    AHA_ASSIGN(const std::vector<grpo::Sample> samples, MakeSamples(rl_, groups, [&](const std::vector<grpo::Sample>& of) {
+      return learner_->KlPenalties(of, *reference_, KlEstimateOf(rl_));
+    }));
+    std::vector<Metric> metrics = Summarise(groups, rewards_);
+    if (std::isnan(ValueOf(metrics, "reward"))) {
       return Fail(Code::kInternal, "step {}: no sample of {} groups has a reward; the first failure: {}", step + 1, groups.size(),
                   FirstFailure(groups));
     }
     const double rate = schedule_.At(static_cast<std::int64_t>(step));
     AHA_ASSIGN(const grpo::LearnReport learned, learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
+    not_finite_ = learned.not_finite;
     if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->weights);
-    std::vector<Metric> metrics = Summarise(groups, rewards_);
+    metrics.push_back({"groups_sampled", static_cast<double>(groups.size())});
+    metrics.push_back({"sampling_rounds", static_cast<double>(rounds_)});
     AddLearnMetrics(learned, rate, sample_seconds_, SecondsSince(start), metrics);
     return metrics;
+  }
+
+  // Alarms into the step's metrics, and as they set in to the log. One that stops is an error.
+  Status Watch(std::uint64_t step, std::vector<Metric>& metrics) {
+    std::vector<Alarm> alarms = alarms_.Observe(step + 1, metrics);
+    if (!not_finite_.empty()) alarms.push_back(alarms_.NotFinite(step + 1, not_finite_));
+    Status status;
+    for (const Alarm& alarm : alarms) {
+      metrics.push_back({"alarm/" + alarm.name, alarm.value});
+      if (alarm.stop && status) {
+        const std::string last = committed_ > 0 ? fmt::format("step {} in {}", committed_, (io_.folder / "state").string())
+                                                : fmt::format("none yet, so {}", io_.init.string());
+        status = Fail(Code::kInternal, "{}. Stopped because the recipe says {}: \"stop\"; the last good checkpoint: {}", alarm.message, alarm.name, last);
+      } else if (alarm.onset) {
+        spdlog::warn("{}: {}", io_.stage->name(), alarm.message);
+      }
+    }
+    return status;
   }
 
   static std::string FirstFailure(const std::vector<ScoredGroup>& groups) {
@@ -200,6 +236,11 @@ class RlStage {
   RewardPlan rewards_;
   SamplePlan plan_;
   policy::Schedule schedule_;
+  Alarms alarms_;
+  std::uint64_t asked_ = 0;      // questions
+  std::uint64_t committed_ = 0;  // steps
+  std::uint64_t rounds_ = 1;     // of sampling, in this step
+  std::string not_finite_;       // of this step
   std::optional<Model> model_;
   std::optional<policy::Weights> reference_;
   std::optional<grpo::Learner> learner_;

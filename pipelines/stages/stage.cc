@@ -30,7 +30,20 @@ policy::AdamWOptions AdamWOf(const proto::Optimizer& o) {
 }
 
 policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {
-  return {o.learning_rate(), o.warmup_steps(), o.schedule() == "cosine", o.final_ratio(), steps};
+  using Shape = policy::Schedule::Shape;
+  policy::Schedule schedule;
+  schedule.peak = o.learning_rate();
+  schedule.warmup = o.warmup_steps();
+  if (o.schedule() == "cosine") schedule.shape = Shape::kCosine;
+  if (o.schedule() == "multi_step") schedule.shape = Shape::kMultiStep;
+  if (o.schedule() == "stable_decay") schedule.shape = Shape::kStableDecay;
+  schedule.final_ratio = o.final_ratio();
+  schedule.total = steps;
+  schedule.first_drop = o.first_drop();
+  schedule.second_drop = o.second_drop();
+  schedule.drop_ratio = o.drop_ratio();
+  schedule.decay_share = o.decay_share();
+  return schedule;
 }
 
 Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io, const Model& model, std::chrono::seconds unit_timeout) {

@@ -109,10 +109,32 @@ Status AdamW::Restore(const SafetensorsFile& state, const cpu::Cpu& cpu, Weights
 
 double Schedule::At(std::int64_t step) const {
   if (step < warmup) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
-  if (!cosine) return peak;
-  const double span = static_cast<double>(std::max<std::int64_t>(1, total - 1 - warmup));
-  const double done = std::clamp(static_cast<double>(step - warmup) / span, 0.0, 1.0);
-  return peak * (final_ratio + (1 - final_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * done)));
+  const auto all = static_cast<double>(total);
+  const auto last = static_cast<double>(total - 1);
+  const auto at = static_cast<double>(step);
+  // Share done of what begins after update `from` and ends at the last one.
+  const auto done = [&](double from) {
+    return std::clamp((at - from) / std::max(1.0, last - from), 0.0, 1.0);
+  };
+  switch (shape) {
+    case Shape::kConstant:
+      break;
+    case Shape::kCosine: {
+      const double turn = std::numbers::pi * done(static_cast<double>(warmup));
+      return peak * (final_ratio + (1 - final_ratio) * 0.5 * (1 + std::cos(turn)));
+    }
+    case Shape::kMultiStep:
+      return peak * (at < first_drop * all    ? 1
+                     : at < second_drop * all ? drop_ratio
+                                              : drop_ratio * drop_ratio);
+    case Shape::kStableDecay: {
+      // The last update before the decay still has the peak.
+      const double from =
+          std::max(static_cast<double>(warmup), std::ceil((1 - decay_share) * all)) - 1;
+      return peak * (1 - (1 - final_ratio) * done(from));
+    }
+  }
+  return peak;
 }
 
 void UpdateGateBiases(Weights& weights, const ExpertLoad& load, double rate) {

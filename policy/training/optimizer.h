@@ -47,14 +47,22 @@ class AdamW {
   cpu::Buffer master_, first_, second_;  // fp32, flat as Gradients
 };
 
-/// Learning rate of update `step` (from 0): linear warm-up to the peak, then constant or a cosine
-/// down to peak * final_ratio at the last update.
+/// Learning rate of update `step` (from 0): linear warm-up to the peak, then the shape.
 struct Schedule {
+  enum class Shape : std::uint8_t {
+    kConstant,
+    kCosine,       ///< down to peak * final_ratio at the last update
+    kMultiStep,    ///< times drop_ratio from first_drop * total on, again from second_drop * total
+    kStableDecay,  ///< constant, then a straight line to peak * final_ratio at the last update
+  };
   double peak = 3e-4;
   std::int64_t warmup = 0;
-  bool cosine = false;
+  Shape shape = Shape::kConstant;
   double final_ratio = 0.1;
   std::int64_t total = 1;
+  double first_drop = 0.8, second_drop = 0.9;  ///< shares of all updates
+  double drop_ratio = 0.31622776601683794;
+  double decay_share = 0.1;  ///< of all updates, at the end
   [[nodiscard]] double At(std::int64_t step) const;
 };
 

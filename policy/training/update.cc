@@ -166,8 +166,7 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
       const auto numbers = gradients_.flat().subspan(tensor.offset, tensor.numbers());
       if (std::all_of(numbers.begin(), numbers.end(), [](float x) { return std::isfinite(x); }))
         continue;
-      gradients_.Clear(cpu_);
-      load_.clear();
+      Drop();
       return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate",
                   tensor.spec.name);
     }
@@ -179,9 +178,14 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
     const auto most = static_cast<double>(*std::max_element(layer.begin(), layer.end()));
     report.load.push_back(most / std::max(1.0, static_cast<double>(all)));
   }
+  report.health = LoadHealthOf(load_);
+  Drop();
+  return report;
+}
+
+void Update::Drop() {
   gradients_.Clear(cpu_);
   load_.clear();
-  return report;
 }
 
 }  // namespace aha::policy

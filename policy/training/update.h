@@ -11,6 +11,7 @@
 
 #include "policy/model/head.h"
 #include "policy/model/pass.h"
+#include "policy/training/load_health.h"
 #include "policy/training/optimizer.h"
 
 namespace aha::policy {
@@ -63,6 +64,7 @@ struct UpdateReport {
   double gradient_norm = 0;  ///< before clipping
   double max_violation = 0;  ///< of expert load
   std::vector<double> load;  ///< share of the busiest expert, a MoE layer
+  LoadHealth health;         ///< of the experts
 };
 
 /// One policy being trained: its optimizer, and the update under way.
@@ -88,6 +90,9 @@ class Update {
   /// Clip, step, bias update, clear. A gradient that is not finite is an error that names the
   /// first tensor it was found in; weights are untouched then.
   Result<UpdateReport> Finish(double learning_rate);
+
+  /// Forgets what was added since the last step.
+  void Drop();
 
   AdamW& optimizer() { return optimizer_; }
   [[nodiscard]] const cpu::Cpu& cpu() const { return cpu_; }

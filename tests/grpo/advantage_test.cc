@@ -1,5 +1,6 @@
 #include "grpo/advantage.h"
 
+#include <cmath>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -102,6 +103,63 @@ TEST(AdvantageTest, SumToNothing) {
       sum += a;
     EXPECT_NEAR(sum, 0, 1e-12);
   }
+}
+
+TEST(AdvantageTest, LeaveOneOutComparesWithTheOthers) {
+  const std::vector<GroupRewards> groups = {{1, 0, 0, 0}, {2, std::nullopt, 1}, {3}, {.1, .1, .1}};
+  AdvantageRule rule;
+  rule.baseline = Baseline::kLeaveOneOut;
+  const auto got = Advantages(groups, rule);
+  const std::vector<std::vector<double>> want = {
+      {1, -1. / 3, -1. / 3, -1. / 3}, {1, 0, -1}, {0}, {0, 0, 0}};
+  for (std::size_t g = 0; g < want.size(); ++g) {
+    for (std::size_t i = 0; i < want[g].size(); ++i)
+      EXPECT_NEAR(got[g][i], want[g][i], 1e-12) << g << "," << i;
+  }
+}
+
+TEST(AdvantageTest, OverTheBatchRewardsAreWhitenedTogether) {
+  const std::vector<GroupRewards> groups = {{1, 1}, {0, 0}, {std::nullopt}};
+  AdvantageRule rule;
+  rule.baseline = Baseline::kNone;
+  rule.over_batch = true;
+  rule.scale = GroupScale::kPopulation;
+  rule.epsilon = 0;
+  EXPECT_EQ(Advantages(groups, rule), (std::vector<std::vector<double>>{{1, 1}, {-1, -1}, {0}}));
+  // With the group's mean off first, neither group has a signal.
+  rule.baseline = Baseline::kGroup;
+  EXPECT_EQ(Advantages(groups, rule), (std::vector<std::vector<double>>{{0, 0}, {0, 0}, {0}}));
+  const std::vector<GroupRewards> mixed = {{3, 1}, {0, 0}};
+  const auto got = Advantages(mixed, rule);
+  EXPECT_NEAR(got[0][0], std::sqrt(2), 1e-12);
+  EXPECT_NEAR(got[0][1], -std::sqrt(2), 1e-12);
+  EXPECT_EQ(got[1][0], 0);
+}
+
+TEST(AdvantageTest, StepsAreNormalisedTogetherAndSummedFromEachOn) {
+  const auto got = StepAdvantages({{.2, .9}, {.4, .1, .9}}, GroupScale::kPopulation, 0);
+  const std::vector<std::vector<double>> want = {{.2936101, 1.1744404}, {-.2936101, 0, 1.1744404}};
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    for (std::size_t s = 0; s < want[i].size(); ++s)
+      EXPECT_NEAR(got[i][s], want[i][s], 6e-8);
+  }
+  EXPECT_EQ(OverTokens(std::vector<double>{2, 1}, std::vector<std::int64_t>{2, 3}, 5),
+            (std::vector<double>{2, 2, 1, 0, 0}));
+  EXPECT_EQ(StepAdvantages({{.1, .1}, {}, {.1}}, GroupScale::kSample, 0),
+            (std::vector<std::vector<double>>{{0, 0}, {}, {0}}));
+}
+
+TEST(AdvantageTest, ReturnsToGoTakeOffWhatComesLater) {
+  EXPECT_EQ(ReturnsToGo(1, std::vector<double>{.5, .25, .125}),
+            (std::vector<double>{.125, .625, .875}));
+}
+
+TEST(AdvantageTest, SignalIsADifferenceAmongKnownRewards) {
+  EXPECT_TRUE(HasSignal(GroupRewards{1, 0}));
+  EXPECT_FALSE(HasSignal(GroupRewards{1, std::nullopt, 1}));
+  EXPECT_FALSE(HasSignal(GroupRewards{std::nullopt, std::nullopt}));
+  EXPECT_FALSE(HasSignal(GroupRewards{5}));
+  EXPECT_FALSE(HasSignal(GroupRewards{}));
 }
 
 }  // namespace

@@ -1,25 +1,197 @@
 #include "grpo/objective.h"
 
-#include <algorithm>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/whole_file.h"
 
 namespace aha::grpo {
 namespace {
 
-TEST(K3Test, EqualsTheWorkedValuesAndIsNeverNegative) {
+using Json = nlohmann::ordered_json;
+using Rows = std::vector<std::vector<double>>;
+
+// Batch and results that tests/golden/make_objective_golden.py recorded.
+const Json& Golden() {
+  static const Json golden =
+      Json::parse(ReadFile(AHA_SOURCE_DIR "/tests/grpo/golden/objectives.json").value());
+  return golden;
+}
+
+ObjectiveRule RuleOf(const Json& json) {
+  ObjectiveRule rule;
+  const auto text = [&](const char* key, const char* other) {
+    return json.value(key, std::string(other));
+  };
+  const std::string ratio = text("ratio", "token"), clip = text("clip", "two_sided"),
+                    how = text("aggregation", "sequence"), estimate = text("kl_estimate", "k3"),
+                    off = text("off_policy", "none");
+  rule.ratio = ratio == "sequence"         ? Ratio::kSequence
+               : ratio == "sequence_token" ? Ratio::kSequenceToken
+               : ratio == "product"        ? Ratio::kProduct
+                                           : Ratio::kToken;
+  rule.clip = clip == "weight" ? Clip::kWeight : clip == "none" ? Clip::kNone : Clip::kTwoSided;
+  rule.aggregation = how == "token"          ? Aggregation::kToken
+                     : how == "sequence_sum" ? Aggregation::kSequenceSum
+                     : how == "constant"     ? Aggregation::kConstant
+                                             : Aggregation::kSequence;
+  rule.kl_estimate = estimate == "k1"   ? KlEstimate::kK1
+                     : estimate == "k2" ? KlEstimate::kK2
+                                        : KlEstimate::kK3;
+  rule.off_policy = off == "truncate" ? OffPolicy::kTruncate
+                    : off == "mask"   ? OffPolicy::kMask
+                                      : OffPolicy::kNone;
+  rule.clip_low = json.value("clip_low", .2);
+  rule.clip_high = json.value("clip_high", .2);
+  rule.dual_clip = json.value("dual_clip", 0.);
+  rule.length = json.value("length", 1.);
+  rule.kl = json.value("kl", 0.);
+  rule.kl_times_ratio = json.value("kl_times_ratio", false);
+  rule.off_policy_sequence = json.value("off_policy_sequence", false);
+  rule.off_policy_min = json.value("off_policy_min", 0.);
+  rule.off_policy_max = json.value("off_policy_max", 2.);
+  rule.off_policy_drop = json.value("off_policy_drop", 0.);
+  rule.mask_truncated = json.value("mask_truncated", false);
+  return rule;
+}
+
+// The golden batch in the number type that goes in and out.
+template <class Real>
+struct Batch {
+  using RealRows = std::vector<std::vector<Real>>;
+  explicit Batch(bool per_token) {
+    for (const char* key : {"logprob", "old", "reference", "sampler", "advantage_t"}) {
+      RealRows rows;
+      for (const auto& row : Golden()[key].get<Rows>())
+        rows.emplace_back(row.begin(), row.end());
+      (key[0] == 'l'   ? logprob
+       : key[0] == 'o' ? old
+       : key[0] == 'r' ? reference
+       : key[0] == 's' ? sampler
+                       : advantages) = rows;
+    }
+    advantage = Golden()["advantage"].get<std::vector<double>>();
+    truncated = Golden()["truncated"].get<std::vector<int>>();
+    if (!per_token) advantages.assign(logprob.size(), {});
+  }
+  [[nodiscard]] CompletionView<Real> View(std::size_t i) const {
+    return {logprob[i],   old[i],        reference[i],     sampler[i],
+            advantage[i], advantages[i], truncated[i] != 0};
+  }
+  // Loss of the batch, slopes into `slopes`.
+  double Evaluate(const ObjectiveRule& rule, RealRows& slopes) const {
+    Denominators denominators;
+    for (std::size_t i = 0; i < logprob.size(); ++i)
+      denominators.Add(rule, static_cast<std::int64_t>(logprob[i].size()), truncated[i] != 0);
+    double loss = 0;
+    slopes.clear();
+    for (std::size_t i = 0; i < logprob.size(); ++i) {
+      slopes.emplace_back(logprob[i].size());
+      loss += Objective<Real>(rule, View(i), denominators, slopes[i]).loss;
+    }
+    return loss;
+  }
+  RealRows logprob, old, reference, sampler, advantages;
+  std::vector<double> advantage;
+  std::vector<int> truncated;
+};
+
+class GoldenObjectiveTest : public testing::TestWithParam<std::size_t> {};
+
+void Expect(const Json& want, double loss, const Rows& slopes, double tolerance) {
+  EXPECT_NEAR(loss, want["loss"].get<double>(), tolerance);
+  const Rows slope = want["slope"].get<Rows>();
+  for (std::size_t i = 0; i < slope.size(); ++i) {
+    for (std::size_t t = 0; t < slope[i].size(); ++t)
+      EXPECT_NEAR(slopes[i][t], slope[i][t], tolerance) << i << "," << t;
+  }
+}
+
+TEST_P(GoldenObjectiveTest, EqualsAutogradAndTrl) {
+  const Json& c = Golden()["cases"][GetParam()];
+  Rows slopes;
+  const Batch<double> batch(c["rule"].value("per_token", false));
+  const double loss = batch.Evaluate(RuleOf(c["rule"]), slopes);
+  Expect(c, loss, slopes, 1e-12);
+  if (c.contains("trl")) Expect(c["trl"], loss, slopes, 1e-12);
+}
+
+TEST_P(GoldenObjectiveTest, InFloat32ItIsAsFarOffAsItsNumbers) {
+  const Json& c = Golden()["cases"][GetParam()];
+  std::vector<std::vector<float>> slopes;
+  const Batch<float> batch(c["rule"].value("per_token", false));
+  const double loss = batch.Evaluate(RuleOf(c["rule"]), slopes);
+  Rows wide;
+  for (const auto& row : slopes)
+    wide.emplace_back(row.begin(), row.end());
+  Expect(c, loss, wide, 2e-6);
+}
+
+// Where the loss is what is differentiated: CISPO's weight and GSPO-token's value, masks and
+// truncated weights are constants that differences would move.
+TEST_P(GoldenObjectiveTest, SlopesAreTheLossesDifferences) {
+  const Json& c = Golden()["cases"][GetParam()];
+  const ObjectiveRule rule = RuleOf(c["rule"]);
+  if (rule.clip == Clip::kWeight || rule.ratio == Ratio::kSequenceToken)
+    GTEST_SKIP() << "has constants that depend on log pi";
+  Batch<double> batch(c["rule"].value("per_token", false));
+  Rows slopes, ignored;
+  batch.Evaluate(rule, slopes);
+  constexpr double kStep = 1e-6;
+  for (std::size_t i = 0; i < slopes.size(); ++i) {
+    for (std::size_t t = 0; t < slopes[i].size(); ++t) {
+      double& x = batch.logprob[i][t];
+      const double at = x;
+      x = at + kStep;
+      const double up = batch.Evaluate(rule, ignored);
+      x = at - kStep;
+      const double down = batch.Evaluate(rule, ignored);
+      x = at;
+      EXPECT_NEAR(slopes[i][t], (up - down) / (2 * kStep), 2e-8) << i << "," << t;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Cases,
+                         GoldenObjectiveTest,
+                         testing::Range(std::size_t{0}, Golden()["cases"].size()),
+                         [](const auto& p) {
+                           return Golden()["cases"][p.param]["name"].template get<std::string>();
+                         });
+
+// ---- Worked values.
+
+ObjectiveSums One(const ObjectiveRule& rule,
+                  const std::vector<double>& log_ratio,
+                  double advantage,
+                  std::vector<double>* slopes = nullptr,
+                  const std::vector<double>& reference = {},
+                  const std::vector<double>& sampler = {}) {
+  const std::vector<double> old(log_ratio.size(), 0);
+  std::vector<double> slope(log_ratio.size());
+  CompletionView<double> c;
+  c.logprob_T = log_ratio;
+  c.old_T = old;
+  c.reference_T = reference;
+  c.sampler_T = sampler;
+  c.advantage = advantage;
+  const ObjectiveSums sums =
+      Objective<double>(rule, c, {1, static_cast<double>(log_ratio.size())}, slope);
+  if (slopes != nullptr) *slopes = slope;
+  return sums;
+}
+
+TEST(K3Test, EqualsTheWorkedValues) {
   const double d[] = {-1, -.2, 0, .2, 1};
   const double want[] = {.36787944, .01873075, 0, .02140276, .71828183};
   for (int i = 0; i < 5; ++i)
-    EXPECT_NEAR(K3(0, d[i]), want[i], 6e-9) << i;
-}
-
-TEST(K3Test, SlopeIsOneMinusTheExponential) {
-  const ObjectiveRule only_kl{.2, .2, 1};
-  EXPECT_NEAR(GrpoLoss({-1.2F, -1.2F, -1, 0, 1}, only_kl).slope, -.22140276, 1e-7);
-  EXPECT_EQ(GrpoLoss({-1, -1, -1, 0, 1}, only_kl).slope, 0);
+    EXPECT_NEAR(KlOf(KlEstimate::kK3, d[i]).value, want[i], 6e-9) << i;
+  EXPECT_NEAR(KlOf(KlEstimate::kK3, .2).slope, -.22140276, 6e-9);
+  EXPECT_EQ(KlOf(KlEstimate::kK1, .2).value, -.2);
+  EXPECT_NEAR(KlOf(KlEstimate::kK2, .2).value, .02, 1e-15);
 }
 
 struct ClipCase {
@@ -27,75 +199,136 @@ struct ClipCase {
   double epsilon, ratio, advantage;
   double want;      // min(rho A, clip(rho) A)
   double gradient;  // of it, with respect to log pi
+  char side;        // which of the counts it enters
 };
 void PrintTo(const ClipCase& c, std::ostream* os) {
   *os << c.name;
 }
-
 constexpr ClipCase kClips[] = {
-    {"BelowGood", .2, .7, 1, .7, .7},       {"BelowBad", .2, .7, -1, -.8, 0},
-    {"AboveGood", .2, 1.3, 1, 1.2, 0},      {"AboveBad", .2, 1.3, -1, -1.3, -1.3},
-    {"InsideGood", .2, 1.1, 1, 1.1, 1.1},   {"InsideBad", .2, .9, -1, -.9, -.9},
-    {"WideBelowBad", 10, .7, -1, -.7, -.7}, {"WideAboveGood", 10, 12, 1, 11, 0},
-    {"WideAboveBad", 10, 12, -1, -12, -12}, {"NoAdvantage", .2, 3, 0, 0, 0},
+    {"BelowGood", .2, .7, 1, .7, .7, '-'},       {"BelowBad", .2, .7, -1, -.8, 0, 'l'},
+    {"AboveGood", .2, 1.3, 1, 1.2, 0, 'h'},      {"AboveBad", .2, 1.3, -1, -1.3, -1.3, '-'},
+    {"InsideGood", .2, 1.1, 1, 1.1, 1.1, '-'},   {"InsideBad", .2, .9, -1, -.9, -.9, '-'},
+    {"WideBelowBad", 10, .7, -1, -.7, -.7, '-'}, {"WideAboveGood", 10, 12, 1, 11, 0, 'h'},
+    {"WideAboveBad", 10, 12, -1, -12, -12, '-'}, {"NoAdvantage", .2, 3, 0, 0, 0, '-'},
 };
-
 class ClipTest : public testing::TestWithParam<ClipCase> {};
-
 TEST_P(ClipTest, EqualsTheWorkedValues) {
   const ClipCase& c = GetParam();
-  const auto logprob = static_cast<float>(std::log(c.ratio));
-  const TokenLoss loss = GrpoLoss({logprob, 0, 0, c.advantage, 1}, {c.epsilon, c.epsilon, 0});
-  EXPECT_NEAR(loss.loss, -c.want, 2e-6);
-  EXPECT_NEAR(loss.ratio, c.ratio, 2e-6);
-  EXPECT_EQ(loss.clipped, c.gradient == 0 && c.advantage != 0);
-  EXPECT_EQ(loss.kl, 0);
-  EXPECT_NEAR(loss.slope, -c.gradient, 2e-6);
+  ObjectiveRule rule;
+  rule.clip_low = rule.clip_high = c.epsilon;
+  std::vector<double> slope;
+  const ObjectiveSums sums = One(rule, {std::log(c.ratio)}, c.advantage, &slope);
+  EXPECT_NEAR(sums.loss, -c.want, 1e-12);
+  EXPECT_NEAR(slope[0], -c.gradient, 1e-12);
+  EXPECT_NEAR(sums.ratio_max, c.ratio, 1e-12);
+  EXPECT_EQ(sums.clipped_low, c.side == 'l' ? 1 : 0);
+  EXPECT_EQ(sums.clipped_high, c.side == 'h' ? 1 : 0);
 }
-
 INSTANTIATE_TEST_SUITE_P(Table, ClipTest, testing::ValuesIn(kClips), [](const auto& p) {
   return std::string(p.param.name);
 });
 
-// Lengths 2 (A = +1) and 4 (A = -1), all ratios 1.
-TEST(ObjectiveTest, WeightsMakeTheReductions) {
-  const double advantage[] = {1, 1, -1, -1, -1, -1};
-  const auto loss = [&](const std::vector<double>& weights) {
-    double sum = 0;
-    for (std::size_t i = 0; i < 6; ++i) {
-      const auto logprob = -static_cast<float>(i + 1);
-      sum += GrpoLoss({logprob, logprob, 0, advantage[i], weights[i]}, {}).loss;
+struct ReductionCase {
+  Aggregation how;
+  double want;
+};
+TEST(ReductionTest, EqualsTheWorkedValues) {
+  for (const auto& [how, want] :
+       {ReductionCase{Aggregation::kSequence, 0}, ReductionCase{Aggregation::kToken, 1. / 3},
+        ReductionCase{Aggregation::kSequenceSum, 1}, ReductionCase{Aggregation::kConstant, .125}}) {
+    ObjectiveRule rule;
+    rule.aggregation = how;
+    rule.length = 8;
+    const std::vector<double> zeros(4, 0);
+    std::vector<double> slope(4);
+    double loss = 0;
+    Denominators denominators;
+    denominators.Add(rule, 2, false);
+    denominators.Add(rule, 4, false);
+    for (const auto& [length, advantage] : {std::pair<std::size_t, double>{2, 1}, {4, -1}}) {
+      CompletionView<double> c;
+      c.logprob_T = c.old_T = std::span(zeros).first(length);
+      c.advantage = advantage;
+      loss += Objective<double>(rule, c, denominators, std::span(slope).first(length)).loss;
     }
-    return sum;
-  };
-  EXPECT_NEAR(loss({1. / 4, 1. / 4, 1. / 8, 1. / 8, 1. / 8, 1. / 8}), 0, 1e-12);  // sequence mean
-  EXPECT_NEAR(loss(std::vector(6, 1. / 6)), 1. / 3, 1e-12);                       // token mean
-  EXPECT_NEAR(loss(std::vector(6, 1. / 2)), 1, 1e-12);           // sequence mean of token sums
-  EXPECT_NEAR(loss(std::vector(6, 1. / (2 * 8))), .125, 1e-12);  // Dr. GRPO, L = 8
-}
-
-TEST(ObjectiveTest, KlIsAddedWithItsWeight) {
-  const TokenLoss near = GrpoLoss({-1, -1, -.8F, 0, 1}, {.2, .2, .1});
-  const TokenLoss far = GrpoLoss({-1, -1, -2, 0, .5}, {.2, .2, .1});
-  EXPECT_NEAR(near.kl + far.kl, .02140276 + .36787944, 1e-7);
-  EXPECT_NEAR(near.loss + far.loss, .1 * (.02140276 + .5 * .36787944), 1e-8);
-}
-
-TEST(ObjectiveTest, SlopesEqualFiniteDifferences) {
-  // Ratios inside, below and above the range, advantages of both signs; none at a kink.
-  const TokenTerms tokens[] = {{-1, -1.1F, -1.3F, 1, .1},   {-1.5F, -1.1F, -1, -1, .2},
-                               {-.4F, -.9F, -.5F, 2, .3},   {-2, -1.2F, -2.5F, -.5, .1},
-                               {-.9F, -1.4F, -.7F, -1, .2}, {-3, -3.05F, -2, .3, .1}};
-  const ObjectiveRule rule{.2, .3, .05};
-  constexpr float kStep = 1.F / 1024;  // exact in the numbers above
-  for (const TokenTerms& token : tokens) {
-    TokenTerms up = token, down = token;
-    up.logprob += kStep;
-    down.logprob -= kStep;
-    const double slope =
-        (GrpoLoss(up, rule).loss - GrpoLoss(down, rule).loss) / (double{up.logprob} - down.logprob);
-    EXPECT_NEAR(GrpoLoss(token, rule).slope, slope, 1e-6);
+    EXPECT_NEAR(loss, want, 1e-12);
   }
+}
+
+TEST(RatioTest, OfASequenceIsTheMeansExponential) {
+  ObjectiveRule rule;
+  rule.ratio = Ratio::kSequence;
+  EXPECT_NEAR(One(rule, {.1, -.2, .3}, 1).ratio_max, 1.0689391, 5e-8);
+  rule.ratio = Ratio::kProduct;
+  EXPECT_NEAR(One(rule, {.1, -.2, .3}, 1).ratio_max, std::exp(.2), 1e-12);
+}
+
+TEST(OffPolicyTest, TruncatedWeightsEqualTheWorkedValues) {
+  ObjectiveRule rule;
+  rule.off_policy = OffPolicy::kTruncate;
+  for (const auto& [old, sampler, want] :
+       {std::tuple{-1., -1.5, 1.6487213}, std::tuple{-.5, -1.5, 2.},
+        std::tuple{-2., -1.5, .6065307}}) {
+    const std::vector<double> o = {old}, s = {sampler};
+    std::vector<double> slope(1);
+    CompletionView<double> c;
+    c.logprob_T = c.old_T = o;
+    c.sampler_T = s;
+    c.advantage = 1;
+    const ObjectiveSums sums = Objective<double>(rule, c, {1, 1}, slope);
+    EXPECT_NEAR(-sums.loss, want, 5e-8);
+    EXPECT_NEAR(-slope[0], want, 5e-8);
+  }
+}
+
+// ---- Bad input.
+
+TEST(ObjectiveTest, EmptyCompletionsHaveNoLoss) {
+  EXPECT_EQ(One({}, {}, 1).loss, 0);
+}
+
+TEST(ObjectiveTest, BatchOfNothingButTruncatedHasNoLossAndNoSlope) {
+  for (const Aggregation how : {Aggregation::kSequence, Aggregation::kToken,
+                                Aggregation::kSequenceSum, Aggregation::kConstant}) {
+    ObjectiveRule rule;
+    rule.mask_truncated = true;
+    rule.aggregation = how;
+    rule.kl = .1;
+    const std::vector<float> x = {-1, -2}, reference = {-2, -1};
+    std::vector<float> slope = {7, 7};
+    Denominators denominators;
+    denominators.Add(rule, 2, true);
+    const ObjectiveSums sums =
+        Objective<float>(rule, {x, x, reference, {}, 1, {}, true}, denominators, slope);
+    EXPECT_EQ(sums.loss, 0);
+    EXPECT_EQ(sums.masked, 1);
+    EXPECT_EQ(slope, std::vector<float>(2, 0));
+  }
+}
+
+TEST(ObjectiveTest, FarRatiosStayFinite) {
+  for (const Ratio ratio :
+       {Ratio::kToken, Ratio::kSequence, Ratio::kSequenceToken, Ratio::kProduct}) {
+    ObjectiveRule rule;
+    rule.ratio = ratio;
+    rule.kl = .1;
+    const std::vector<float> x = {-.1F, -.1F}, old = {-3000, -3000}, reference = {-1, 2000};
+    std::vector<float> slope(2);
+    const ObjectiveSums sums =
+        Objective<float>(rule, {x, old, reference, {}, -1, {}, false}, {1, 2}, slope);
+    EXPECT_TRUE(std::isfinite(sums.loss));
+    EXPECT_TRUE(std::isfinite(slope[0]) && std::isfinite(slope[1]));
+  }
+}
+
+TEST(ObjectiveTest, NanComesOutAsNan) {
+  EXPECT_TRUE(std::isnan(One({}, {0, std::nan("")}, 1).loss));
+}
+
+TEST(ObjectiveTest, WithoutAdvantageAndKlThereIsNothing) {
+  std::vector<double> slope;
+  EXPECT_EQ(One({}, {.5, -.5}, 0, &slope).loss, 0);
+  EXPECT_EQ(slope, std::vector<double>(2, 0));
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"UnknownInnerKey", "zero.optimizer.lr=1",
                     "unknown key `lr` in optimizer; valid here: learning_rate, beta1, beta2, "
                     "epsilon, weight_decay, "
-                    "clip_norm, warmup_steps, schedule, final_ratio"},
+                    "clip_norm, warmup_steps, schedule, final_ratio, first_drop, second_drop, drop_ratio, decay_share"},
         BadOverride{"UnknownTopKey", "sed=3",
                     "unknown key `sed` in the recipe (a stage's keys are written STAGE.KEY); did "
                     "you mean `seed`?"},
@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"NeverRead", "zero.optimizer.final_ratio=0.5",
                     "`final_ratio` is set but never read because schedule is \"constant\"; remove "
                     "it or set "
-                    "schedule: \"cosine\""},
+                    "schedule to something other than \"constant\""},
         BadOverride{
             "StageRenamed", "zero.name=x",
             "unknown key `name` in stage zero (rl); valid here: prompts, reward, steps, "
@@ -123,7 +123,10 @@ INSTANTIATE_TEST_SUITE_P(
             "group_size, max_new_tokens, temperature, updates_per_step, clip_low, clip_high, kl, "
             "reference_every, advantage_std, aggregation, optimizer, moe, mtp_loss, mtp_to_trunk, "
             "micro_batch_tokens, prompts_per_unit, commit_every, reward_timeout_s, "
-            "rollout_timeout_s"}),
+            "rollout_timeout_s, algorithm, advantage, advantage_epsilon, ratio, clip, dual_clip, "
+            "aggregation_length, kl_estimate, kl_in, kl_times_ratio, off_policy, off_policy_level, "
+            "off_policy_max, off_policy_min, off_policy_drop, group_filter, refill_limit, "
+            "mask_truncated, alarms"}),
     [](const auto& p) { return p.param.name; });
 
 }  // namespace

@@ -113,7 +113,7 @@ const std::vector<RefusalCase>& Cases() {
       {"NeverReadText", RlWith("optimizer {\nfinal_ratio: 0.5 }"),
        "r.textproto:5:1: `final_ratio` is set but never read because schedule is \"constant\"; "
        "remove it or set "
-       "schedule: \"cosine\""},
+       "schedule to something other than \"constant\""},
       {"NeverReadNumber", RlWith("kl: 0\nreference_every: 50"),
        "r.textproto:5:1: `reference_every` is set but never read because kl is 0; remove it or set "
        "kl above 0"},
@@ -123,7 +123,7 @@ const std::vector<RefusalCase>& Cases() {
        "rollout_endpoint to something other than \"\""},
       {"NeverReadWithoutIsolation",
        Rl(fmt::format("{}\nreward {{ name: \"math\" isolate_memory_mb: 64 }}", kPrompts)),
-       "r.textproto:4:25: `isolate_memory_mb` is set but never read because isolate is false; "
+       "r.textproto:4:23: `isolate_memory_mb` is set but never read because isolate is false; "
        "remove it or set isolate: true"},
       {"ServerKeyWithoutAKey",
        "reward_server_key: \"s.public\"\n" + Stages(RlStage("name: \"zero\"")),

@@ -11,9 +11,9 @@ namespace {
 TEST(RecipeSchema, EveryConditionParsesAndNamesASibling) {
   int conditions = 0;
   for (const auto& [path, key] : AllKeyPaths()) {
-    if (const auto condition = ConditionOf(*key)) {  // aborts on a bad one
+    for (const Condition& condition : ConditionsOf(*key)) {  // aborts on a bad one
       ++conditions;
-      EXPECT_NE(condition->key, nullptr) << path;
+      EXPECT_NE(condition.key, nullptr) << path;
     }
   }
   EXPECT_GE(conditions, 4);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -135,6 +136,40 @@ TEST_P(ModelGoldenTest, Bf16ChoosesTheTokensThatTransformersChooses) {
   EXPECT_GE(agree, logits.size(0) * 9 / 10);
   RecordProperty("bf16_agree", std::to_string(agree) + "/" + std::to_string(logits.size(0)));
   RecordProperty("bf16_difference", std::to_string(MaxDifference(logits, want)));
+}
+
+// All gradients of the loss as one fp32 vector.
+at::Tensor GradientOf(Policy policy, const Sequences& ids) {
+  policy.RequireGrad(true);
+  const at::Tensor logits = kernels::Logits(policy.Forward(PackSequences(ids)), policy.head());
+  MeanNll(logits.to(at::kFloat), ids, 1, ids[0].size()).backward();
+  std::vector<at::Tensor> parts;
+  for (const NamedTensor& p : policy.parameters()) {
+    const at::Tensor& gradient = p.value.grad();
+    parts.push_back(gradient.defined() ? gradient.to(at::kFloat).reshape({-1})
+                                       : at::zeros({p.value.numel()}));
+  }
+  return at::cat(parts);
+}
+
+// Computed in bf16, gradients keep the direction that the same weights have in fp32.
+TEST_P(ModelGoldenTest, Bf16GradientsPointWhereFp32Does) {
+  const Golden golden = ReadGolden(GetParam(), NumberType::kBf16);
+  const Policy half = TinyPolicy(golden.config);
+  PolicyConfig config = golden.config;
+  config.dtype = NumberType::kFp32;
+  const Policy full = TinyPolicy(config);
+  {
+    const c10::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < full.parameters().size(); ++i)
+      const_cast<at::Tensor&>(full.parameters()[i].value).copy_(half.parameters()[i].value);
+  }
+  const at::Tensor want = GradientOf(full, golden.ids);
+  const at::Tensor got = GradientOf(half, golden.ids);
+  const double cosine = (want.dot(got) / (want.norm() * got.norm())).item<double>();
+  EXPECT_GT(cosine, 0.99);
+  EXPECT_NEAR((got.norm() / want.norm()).item<double>(), 1, 0.05);
+  RecordProperty("bf16_cosine", std::to_string(cosine));
 }
 
 TEST_P(ModelGoldenTest, PagedDecodingGivesTheHiddenStatesOfOnePass) {

@@ -199,34 +199,6 @@ TEST(AdamWTest, RefusesAStateThatIsNotItsOwn) {
   }
 }
 
-struct RateCase {
-  const char* name;
-  Schedule schedule;
-  std::vector<double> want;  // from update 0
-};
-class ScheduleTest : public testing::TestWithParam<RateCase> {};
-
-TEST_P(ScheduleTest, GivesTheRates) {
-  for (std::size_t i = 0; i < GetParam().want.size(); ++i) {
-    EXPECT_NEAR(GetParam().schedule.At(static_cast<std::int64_t>(i)), GetParam().want[i], 1e-12)
-        << i;
-  }
-}
-// The cosine falls from 1 to 0.1 over 5 updates: 0.1 + 0.45 (1 + cos(pi i / 4)).
-INSTANTIATE_TEST_SUITE_P(
-    Table,
-    ScheduleTest,
-    testing::Values(
-        RateCase{"Constant", {2, 0, false, .1, 5}, {2, 2, 2, 2, 2}},
-        RateCase{"WarmUp", {2, 4, false, .1, 6}, {.5, 1, 1.5, 2, 2, 2}},
-        RateCase{"Cosine", {1, 0, true, .1, 5}, {1, .868198051533946, .55, .231801948466054, .1}},
-        RateCase{"CosineAfterWarmUp",
-                 {1, 2, true, .1, 7},
-                 {.5, 1, 1, .868198051533946, .55, .231801948466054, .1}},
-        RateCase{"BeyondTheEnd", {1, 0, true, .1, 3}, {1, .55, .1, .1}},
-        RateCase{"OneUpdate", {1, 0, true, .1, 1}, {1}}),
-    [](const auto& p) { return std::string(p.param.name); });
-
 TEST(GateBiasTest, MovesTowardsBalance) {
   Weights weights = TinyWeights();
   const std::size_t bias = weights.selection_biases().at(0);

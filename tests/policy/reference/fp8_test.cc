@@ -10,9 +10,10 @@
 #include "base/whole_file.h"
 #include "policy/checkpoint/checkpoint.h"
 #include "policy/checkpoint/inspect.h"
-#include "tests/policy/tiny_model.h"
+#include "policy/reference/policy.h"
+#include "tests/policy/reference/tiny_model.h"
 
-namespace aha::policy {
+namespace aha::policy::reference {
 namespace {
 
 namespace fs = std::filesystem;
@@ -119,6 +120,11 @@ class Fp8Test : public testing::Test {
   double rounding_ = 0;
 };
 
+Result<Policy> Load(const fs::path& folder, std::optional<NumberType> as = {}) {
+  AHA_ASSIGN(const Weights weights, LoadWeights(folder, as));
+  return Policy::Of(weights);
+}
+
 at::Tensor Logits(const Policy& policy) {
   const c10::InferenceMode inference;
   return kernels::Logits(policy.Forward(PackSequences({{1, 5, 9, 3, 14, 23}, {2, 2}})),
@@ -128,7 +134,7 @@ at::Tensor Logits(const Policy& policy) {
 TEST_F(Fp8Test, LoadsAsTheDequantisedModel) {
   ASSERT_GT(dequantised_.size(), 30U);
   ASSERT_GT(rounding_, 1e-3);  // FP8 did change the weights
-  const auto half = LoadPolicy(folder_);
+  const auto half = Load(folder_);
   ASSERT_TRUE(half) << half.error().message;
   for (std::size_t i = 0; i < want_.parameters().size(); ++i) {
     EXPECT_TRUE(half->parameters()[i].value.equal(want_.parameters()[i].value))
@@ -136,7 +142,7 @@ TEST_F(Fp8Test, LoadsAsTheDequantisedModel) {
   }
   EXPECT_TRUE(Logits(*half).equal(Logits(want_)));
 
-  const auto full = LoadPolicy(folder_, NumberType::kFp32);
+  const auto full = Load(folder_, NumberType::kFp32);
   ASSERT_TRUE(full) << full.error().message;
   for (const NamedTensor& tensor : full->parameters()) {
     const auto found = dequantised_.find(tensor.name);
@@ -146,14 +152,12 @@ TEST_F(Fp8Test, LoadsAsTheDequantisedModel) {
 }
 
 TEST_F(Fp8Test, IsSavedWithoutFp8) {
-  const auto loaded = LoadPolicy(folder_);
-  ASSERT_TRUE(loaded) << loaded.error().message;
   const fs::path again = folder_ / "again";
   fs::create_directories(again);
-  ASSERT_TRUE(SavePolicy(*loaded, again));
+  ASSERT_TRUE(SaveWeights(*LoadWeights(folder_), again));
   const auto text = ReadFile(again / "config.json");
   EXPECT_THAT(*text, testing::Not(testing::HasSubstr("quantization_config")));
-  const auto back = LoadPolicy(again);
+  const auto back = Load(again);
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_TRUE(Logits(*back).equal(Logits(want_)));
 }
@@ -173,4 +177,4 @@ TEST_F(Fp8Test, InspectCountsWeightsAndNotScales) {
 }
 
 }  // namespace
-}  // namespace aha::policy
+}  // namespace aha::policy::reference
