@@ -63,22 +63,43 @@ double Distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(squares / size);
 }
 
-TEST_P(PassTest, GradientsEqualAutogradInFp32AndAreAsNearToItInBf16AsLibTorchIs) {
-  const GoldenModel golden = ReadGoldenModel(GetParam(), NumberType::kBf16);
+// Distances from the fp32 gradient of the same weights.
+struct Bf16Errors {
+  double mine, torch;
+};
+Bf16Errors ErrorsOf(const std::string& name, double* fp32 = nullptr) {
+  const GoldenModel golden = ReadGoldenModel(name, NumberType::kBf16);
   PolicyConfig wide = golden.config;
   wide.dtype = NumberType::kFp32;
   const Weights half = TinyWeights(golden.config);
   Weights same(wide, WeightsUse::kTraining);
   same.CopyFrom(half);
   const std::vector<float> truth = AutogradOf(same, golden.ids);
-  EXPECT_LT(Distance(PassGradientOf(same, golden.ids), truth), 1e-5);
-  const double mine = Distance(PassGradientOf(half, golden.ids), truth);
-  const double torch = Distance(AutogradOf(half, golden.ids), truth);
-  RecordProperty("bf16", std::to_string(mine) + " against " + std::to_string(torch));
-  // In bf16 a token whose experts are nearly tied goes to others than in fp32, one way here and another way in
-  // LibTorch: then either gradient is off by whole experts. A wrong one would be off by more than itself.
-  const bool routed = golden.config.n_routed_experts > 0;
-  EXPECT_LT(mine, routed ? 0.5 : 2 * torch + 0.01);
+  if (fp32 != nullptr) *fp32 = Distance(PassGradientOf(same, golden.ids), truth);
+  return {Distance(PassGradientOf(half, golden.ids), truth),
+          Distance(AutogradOf(half, golden.ids), truth)};
+}
+
+TEST_P(PassTest, GradientsEqualAutogradToRounding) {
+  double fp32 = 0;
+  const Bf16Errors bf16 = ErrorsOf(GetParam(), &fp32);
+  EXPECT_LT(fp32, 1e-5);
+  // A token near a tie between experts takes another one, here or there.
+  const bool dense = ReadGoldenModel(GetParam()).config.n_routed_experts == 0;
+  EXPECT_LT(bf16.mine, dense ? 1.6 * bf16.torch : 0.25);
+  RecordProperty("bf16", std::to_string(bf16.mine) + " against " + std::to_string(bf16.torch));
+}
+
+TEST(Bf16Test, GradientsAreAsNearToFp32AsLibTorchs) {
+  std::vector<double> mine, torch;
+  for (const std::string& name : GoldenNames()) {
+    const Bf16Errors errors = ErrorsOf(name);
+    mine.push_back(errors.mine);
+    torch.push_back(errors.torch);
+  }
+  std::sort(mine.begin(), mine.end());
+  std::sort(torch.begin(), torch.end());
+  EXPECT_LT(mine[mine.size() / 2], 1.3 * torch[torch.size() / 2]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, PassTest, testing::ValuesIn(GoldenNames()), [](const auto& p) {
