@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "base/log.h"
 #include "pipelines/model/model_folder.h"
@@ -48,29 +49,31 @@ SamplePlan SamplePlanOf(const StageIo& io, const proto::Rl& rl) {
 
 void AddLearnMetrics(const grpo::LearnReport& report, double rate, double sample_seconds, double learn_seconds,
                      std::vector<Metric>& metrics) {
+  // A step without a token to learn from has no entropy and no ratio; 0 would be a figure.
+  const auto of = [&](double value) { return report.tokens > 0 ? value : std::numeric_limits<double>::quiet_NaN(); };
   metrics.insert(metrics.end(), {{"loss", report.loss},
-                                 {"entropy", report.entropy},
-                                 {"kl", report.kl},
-                                 {"kl_k1", report.kl_k1},
-                                 {"kl_k2", report.kl_k2},
-                                 {"clip_fraction", report.clip_fraction},
-                                 {"clip_fraction/low", report.clip_low},
-                                 {"clip_fraction/high", report.clip_high},
-                                 {"clip_fraction/dual", report.clip_dual},
-                                 {"ratio_mean", report.ratio_mean},
-                                 {"ratio_max", report.ratio_max},
-                                 {"off_policy_weight", report.off_policy_weight},
-                                 {"off_policy_cut", report.off_policy_cut},
+                                 {"entropy", of(report.entropy)},
+                                 {"kl", of(report.kl)},
+                                 {"kl_k1", of(report.kl_k1)},
+                                 {"kl_k2", of(report.kl_k2)},
+                                 {"clip_fraction", of(report.clip_fraction)},
+                                 {"clip_fraction/low", of(report.clip_low)},
+                                 {"clip_fraction/high", of(report.clip_high)},
+                                 {"clip_fraction/dual", of(report.clip_dual)},
+                                 {"ratio_mean", of(report.ratio_mean)},
+                                 {"ratio_max", of(report.ratio_max)},
+                                 {"off_policy_weight", of(report.off_policy_weight)},
+                                 {"off_policy_cut", of(report.off_policy_cut)},
                                  {"samples/idle", static_cast<double>(report.idle_samples)},
                                  {"samples/masked", static_cast<double>(report.masked_samples)},
                                  {"samples/dropped", static_cast<double>(report.dropped_samples)},
-                                 {"rollout_logprob_difference", report.rollout_difference},
-                                 {"gradient_norm", report.update.gradient_norm},
-                                 {"expert_load_max_violation", report.update.max_violation},
-                                 {"expert_load/busiest_share", report.update.health.busiest_share},
-                                 {"expert_load/idlest_share", report.update.health.idlest_share},
-                                 {"expert_load/dead_experts", static_cast<double>(report.update.health.dead)},
-                                 {"expert_load/entropy", report.update.health.entropy},
+                                 {"rollout_logprob_difference", of(report.rollout_difference)},
+                                 {"gradient_norm", of(report.update.gradient_norm)},
+                                 {"expert_load_max_violation", of(report.update.max_violation)},
+                                 {"expert_load/busiest_share", of(report.update.health.busiest_share)},
+                                 {"expert_load/idlest_share", of(report.update.health.idlest_share)},
+                                 {"expert_load/dead_experts", of(static_cast<double>(report.update.health.dead))},
+                                 {"expert_load/entropy", of(report.update.health.entropy)},
                                  {"learning_rate", rate},
                                  {"seconds/sample_and_score", sample_seconds},
                                  {"seconds/learn", learn_seconds}});

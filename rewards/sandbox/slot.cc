@@ -83,8 +83,10 @@ Status Slot::Spawn(const SlotOptions& options) {
   const uid_t user = SlotUser();
   const bool changes = user != geteuid();
   unsafe_ = options.unsafe;
+  if (options.group_home) group_ = ControlGroup::Make(*options.group_home, options.group_limits);
   std::vector<std::string> command = {"keeper", "launch", std::to_string(user),
-                                      std::to_string(changes ? user : getegid())};
+                                      std::to_string(changes ? user : getegid()),
+                                      group_ ? "group" : "-"};
   if (unsafe_) {
     char folder[] = "/tmp/aha-run-XXXXXX";
     if (mkdtemp(folder) == nullptr)
@@ -109,7 +111,6 @@ Status Slot::Spawn(const SlotOptions& options) {
     return Fail(Code::kExhausted, "sandbox: no pipe: {}", std::strerror(errno));
   }
   complaints_ = complaints[0];
-  if (options.group_home) group_ = ControlGroup::Make(*options.group_home, options.group_limits);
   const int door = group_ ? Above(group_->OpenDoor()) : -1;
   const int theirs = Above(control[1]), said = Above(complaints[1]), image = MakeImage();
   const std::string program = "/proc/self/fd/" + std::to_string(image);

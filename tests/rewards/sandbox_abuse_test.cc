@@ -29,6 +29,7 @@
 
 #include "rewards/verifiers/code/judge.h"
 #include "tests/rewards/abuse_programs.h"
+#include "tests/rewards/code_fixture.h"
 
 namespace aha::rewards {
 namespace {
@@ -156,7 +157,9 @@ class Abuse : public testing::Test {
   }
 
   void SetUp() override {
-    if (pool_ == nullptr) GTEST_SKIP() << refused_;
+    if (pool_ != nullptr) return;
+    ASSERT_FALSE(MachineGivesSandboxes()) << refused_;
+    GTEST_SKIP() << refused_;
   }
 
   static code::Rules Rules() {

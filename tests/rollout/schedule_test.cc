@@ -173,5 +173,67 @@ TEST(SwapTest, EachTokenIsOfOneVersionAndItsLogprobOfThatVersionsWholeSequence) 
   }
 }
 
+// Guesses change no bit of the output, so what they are needs a test of its own: the module's pass
+// over the whole sequence, with each position's draw, says which guesses are right, and the engine
+// must find exactly those.
+TEST(ModuleTest, GuessesAreThoseOfTheModulesPassOverTheWholeSequence) {
+  const policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
+                                                           policy::WeightsUse::kInference);
+  std::size_t right_in_all = 0;
+  for (const std::uint32_t samples : {1U, 3U}) {
+    for (std::uint64_t id = 0; id < 12; ++id) {
+      Request request = MakeRequest(id, weights.config());
+      request.samples = samples;
+      request.stop_ids.clear();
+      // A small choice, so that guesses of a module without training are right now and then.
+      request.sampling = {.temperature = 1, .top_k = 3, .max_new_tokens = 40};
+      Engine engine(weights, TestCpu(),
+                    WithPages(weights.config(), 100,
+                              {.page_tokens = 16,
+                               .prefill_tokens = 13,
+                               .speculation = Speculation::kModule,
+                               .drafts = 1}));
+      ASSERT_TRUE(engine.Add(request));
+      const std::vector<Outcome> outcomes = Drain(engine);
+      std::size_t looked_at = 0, right = 0;
+      for (std::uint32_t s = 0; s < samples; ++s) {
+        const std::vector<std::int32_t>& drawn = outcomes[0].samples[s].ids;
+        std::vector<std::int32_t> ids = request.prompt;
+        ids.insert(ids.end(), drawn.begin(), drawn.end());
+        const std::vector<policy::SequenceTokens> whole = {{ids, 0, {}}};
+        const std::vector<policy::SequenceTokens> shifted = {
+            {std::span<const std::int32_t>(ids).subspan(1), 0, {}}};
+        policy::Pass pass(weights, TestCpu());
+        policy::Head head(weights, TestCpu());
+        policy::Hidden trunk = pass.Forward({whole, nullptr});
+        trunk.tokens -= 1;
+        const policy::Hidden ahead = pass.ForwardMtp({shifted, nullptr}, trunk);
+        // Entry i predicts token i + 2.
+        // A chunk that leaves one token of the prompt ends in an entry that guesses the first token
+        // too.
+        const bool guesses_first =
+            samples == 1 && request.prompt.size() % 13 == 1 && request.prompt.size() > 1;
+        for (std::size_t k = guesses_first ? 0 : 1; k < drawn.size();) {
+          if (drawn.size() - k < 2) break;  // no guess for the last token
+          const std::vector<std::int32_t> row = {
+              static_cast<std::int32_t>(request.prompt.size() + k) - 2};
+          policy::cpu::SampleRequest draw{1, request.random.With(s).Uniform(k)};
+          draw.top_k = 3;
+          policy::cpu::SampledToken guess;
+          head.Sample(ahead, row, {&draw, 1}, {&guess, 1});
+          ++looked_at;
+          const bool is_right = guess.token == drawn[k];
+          right += is_right ? 1 : 0;
+          k += is_right ? 2 : 1;
+        }
+      }
+      EXPECT_EQ(engine.totals().drafted, looked_at) << "request " << id << ", samples " << samples;
+      EXPECT_EQ(engine.totals().accepted, right) << "request " << id << ", samples " << samples;
+      right_in_all += right;
+    }
+  }
+  EXPECT_GT(right_in_all, 20U);
+}
+
 }  // namespace
 }  // namespace aha::rollout

@@ -387,7 +387,7 @@ TEST_F(WorkerTest, UnitThatTheEngineRefusesFailsTheRoundWithItsReason) {
   const auto replies = coordinator_->Run(units, kPlenty);
   ASSERT_FALSE(replies.has_value());
   EXPECT_THAT(replies.error().message, HasSubstr("worker a, unit 0"));
-  EXPECT_THAT(replies.error().message, HasSubstr("token id 99"));
+  EXPECT_THAT(replies.error().message, HasSubstr("token 0 of the prompt is 99"));
   ExpectInProcessReplies(Units(1));  // the worker is as good as before
 }
 

@@ -1,6 +1,8 @@
 // The keeper: the small static program that the library starts once for each slot.
 //
-//   launch UID GID PROGRAM ARGS...   gives up root for UID, starts PROGRAM (bubblewrap) and reaps
+//   launch UID GID GROUP PROGRAM ARGS...   enters the control group (GROUP is "group" or "-"),
+//   gives up
+//                    root for UID, starts PROGRAM (bubblewrap) and reaps
 //   keep                             inside: serves runs on descriptor 3, contained
 //   keep-unsafe FOLDER               the same without namespaces, files in FOLDER
 
@@ -49,11 +51,11 @@ int ReapAll(pid_t main_child) {
 }
 
 int Launch(int argc, char** argv) {
-  if (argc < 5) return 2;
+  if (argc < 6) return 2;
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "aha-launcher");
   // Before the user changes, so that all that comes is in the group.
-  if (fcntl(kGroupFd, F_GETFD) >= 0 && write(kGroupFd, "0", 1) != 1)
+  if (std::strcmp(argv[4], "group") == 0 && write(kGroupFd, "0", 1) != 1)
     return Complain("entering the control group");
   syscall(SYS_close_range, kImageFd + 1U, ~0U, 0U);
   umask(077);
@@ -68,8 +70,8 @@ int Launch(int argc, char** argv) {
   if (child < 0) return Complain("fork");
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execve(argv[4], argv + 4, environ);
-    _exit(Complain(argv[4]));
+    execve(argv[5], argv + 5, environ);
+    _exit(Complain(argv[5]));
   }
   close(kControlFd);
   close(kImageFd);
