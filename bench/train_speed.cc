@@ -1,5 +1,6 @@
-// train_speed FOLDER|tiny|base [BATCH LENGTH THREADS DTYPE STEPS]: tokens a second of forward, loss and backward, and of the
-// optimizer, on the CPU's own pass and on the same mathematics with LibTorch's autograd, one after the other in one process.
+// train_speed FOLDER|tiny|base [BATCH LENGTH THREADS DTYPE STEPS]: tokens a second of forward, loss
+// and backward, and of the optimizer, on the CPU's own pass and on the same mathematics with
+// LibTorch's autograd, one after the other in one process.
 
 #include <time.h>
 
@@ -27,7 +28,9 @@ double Now() {
   clock_gettime(own_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
-double Since(double start) { return Now() - start; }
+double Since(double start) {
+  return Now() - start;
+}
 
 // 4 layers of width 256 with 16 experts.
 PolicyConfig TinyDeepSeek() {
@@ -73,9 +76,11 @@ void RunPass(Weights& weights, const TargetSequences& sequences, int threads, in
   const std::size_t tokens = sequences.ids_S.size() * sequences.ids_S[0].size();
   const auto targets = static_cast<float>(TargetsOf(sequences).row_N.size());
   double loss = 0;
-  const auto slopes = [&](const Targets&, std::span<const float> logprob_N, std::span<const float>) {
+  const auto slopes = [&](const Targets&, std::span<const float> logprob_N,
+                          std::span<const float>) {
     loss = 0;
-    for (const float l : logprob_N) loss -= l;
+    for (const float l : logprob_N)
+      loss -= l;
     return aha::Result<std::vector<float>>(std::vector<float>(logprob_N.size(), -1 / targets));
   };
   double best = 1e9, best_step = 1e9;
@@ -94,7 +99,10 @@ void RunPass(Weights& weights, const TargetSequences& sequences, int threads, in
               std::string(cpu::KernelTargetName(cpu.target())).c_str());
 }
 
-void RunReference(const Weights& weights, const TargetSequences& sequences, int threads, int steps) {
+void RunReference(const Weights& weights,
+                  const TargetSequences& sequences,
+                  int threads,
+                  int steps) {
   at::set_num_threads(threads);
   reference::Policy policy = reference::Policy::Of(weights);
   policy.RequireGrad(true);
@@ -107,34 +115,44 @@ void RunReference(const Weights& weights, const TargetSequences& sequences, int 
   for (int k = 0; k <= steps; ++k) {
     const auto start = Now();
     const at::Tensor hidden = policy.Forward(reference::PackSequences(sequences.ids_S));
-    const at::Tensor logprob =
-        reference::kernels::LogprobsOf(hidden.index_select(0, row_N), policy.head(), token_N, 1, false).logprob_T;
+    const at::Tensor logprob = reference::kernels::LogprobsOf(hidden.index_select(0, row_N),
+                                                              policy.head(), token_N, 1, false)
+                                   .logprob_T;
     const at::Tensor loss = -logprob.mean();
     loss.backward();
     const double seconds = Since(start);
     value = loss.item<double>();
-    for (const reference::NamedTensor& p : policy.parameters()) const_cast<at::Tensor&>(p.value).mutable_grad() = at::Tensor();
+    for (const reference::NamedTensor& p : policy.parameters())
+      const_cast<at::Tensor&>(p.value).mutable_grad() = at::Tensor();
     if (k > 0) best = std::min(best, seconds);
   }
-  std::printf("LibTorch   %8.0f tok/s                      loss %.4f  (%d threads)\n", static_cast<double>(tokens) / best, value, threads);
+  std::printf("LibTorch   %8.0f tok/s                      loss %.4f  (%d threads)\n",
+              static_cast<double>(tokens) / best, value, threads);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string model = argc > 1 ? argv[1] : "tiny";
-  const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
-  const int batch = number(2, 8), length = number(3, 192), threads = number(4, 1), steps = number(6, 3);
+  const auto number = [&](int i, int otherwise) {
+    return argc > i ? std::atoi(argv[i]) : otherwise;
+  };
+  const int batch = number(2, 8), length = number(3, 192), threads = number(4, 1),
+            steps = number(6, 3);
   own_time = threads == 1;
-  const NumberType type = argc > 5 && std::string(argv[5]) == "fp32" ? NumberType::kFp32 : NumberType::kBf16;
+  const NumberType type =
+      argc > 5 && std::string(argv[5]) == "fp32" ? NumberType::kFp32 : NumberType::kBf16;
   PolicyConfig config = TinyDeepSeek();
   config.dtype = type;
-  auto weights = model == "tiny" ? aha::Result<Weights>(Weights::Initial(config, aha::KeyedRandom(1, "train_speed")))
-                                 : LoadWeights(model, type, WeightsUse::kTraining);
+  auto weights =
+      model == "tiny"
+          ? aha::Result<Weights>(Weights::Initial(config, aha::KeyedRandom(1, "train_speed")))
+          : LoadWeights(model, type, WeightsUse::kTraining);
   if (!weights) return std::fprintf(stderr, "%s\n", weights.error().message.c_str()), 1;
-  const TargetSequences sequences =
-      RandomBatch(weights->config(), static_cast<std::size_t>(batch), static_cast<std::size_t>(length));
-  std::printf("%s, %d x %d, %s\n", model.c_str(), batch, length, type == NumberType::kBf16 ? "bf16" : "fp32");
+  const TargetSequences sequences = RandomBatch(weights->config(), static_cast<std::size_t>(batch),
+                                                static_cast<std::size_t>(length));
+  std::printf("%s, %d x %d, %s\n", model.c_str(), batch, length,
+              type == NumberType::kBf16 ? "bf16" : "fp32");
   if (number(7, 0) == 0) RunReference(*weights, sequences, threads, steps);
   RunPass(*weights, sequences, threads, steps);
   return 0;

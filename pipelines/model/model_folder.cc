@@ -9,6 +9,8 @@
 
 #include "base/whole_file.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/model/tape_size.h"
+#include "policy/training/update.h"
 #include "policy/checkpoint/strict_json.h"
 #include "sft/chat_template.h"
 
@@ -71,14 +73,14 @@ std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int
   const policy::ParameterCount count = policy::CountParameters(config);
   const std::int64_t all = count.total + count.mtp;
   const std::int64_t weights = all * config.bytes_per_number();
-  const std::int64_t program = std::int64_t{300} << 20U;  // LibTorch and its buffers
+  const std::int64_t program = std::int64_t{100} << 20U;
   if (use == Use::kInference) return program + 2 * weights;  // the second half: cache and logits
-  // fp32 master, two moments, summed gradient; a gradient in the weights' type.
+  // Every matrix twice (the gradients of inputs read it transposed); fp32 master, two moments and
+  // gradient.
   std::int64_t bytes = program + 2 * weights + 16 * all;
   if (use == Use::kTrainingWithReference) bytes += weights;
-  // Activations kept for the backward pass: about 40 fp32 rows of the hidden size a layer, and the logits.
-  const std::int64_t rows = 40 * config.hidden_size * (config.num_hidden_layers + config.num_nextn_predict_layers);
-  return bytes + micro_batch_tokens * (rows + 4 * config.vocab_size) * 4;
+  const auto tape = policy::TapeBytes(config, static_cast<std::size_t>(micro_batch_tokens));
+  return bytes + static_cast<std::int64_t>(std::min(tape, policy::Update::kMostTapeBytes));
 }
 
 std::int64_t AvailableBytes() {

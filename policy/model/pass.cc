@@ -47,11 +47,14 @@ Tape::Tape(bool recompute) : record_(std::make_unique<Record>()) {
   record_->recompute = recompute;
 }
 Tape::~Tape() = default;
+void Tape::set_recompute(bool recompute) {
+  record_->recompute = recompute;
+}
 double Tape::balance_loss() const {
   return record_->balance_loss;
 }
 std::size_t Tape::bytes() const {
-  return record_->memory.size();
+  return record_->memory.used();
 }
 
 namespace {

@@ -50,7 +50,10 @@ class Tape {
   /// Sum over sequences and MoE layers of the sequence-wise balance loss (V3, eq. 17-20), before
   /// alpha.
   [[nodiscard]] double balance_loss() const;
+  /// Memory that the last pass took.
   [[nodiscard]] std::size_t bytes() const;
+  /// From the next pass on.
+  void set_recompute(bool recompute);
 
   struct Record;
   [[nodiscard]] Record& record() { return *record_; }

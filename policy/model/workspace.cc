@@ -34,4 +34,11 @@ std::size_t Workspace::size() const {
   return bytes;
 }
 
+std::size_t Workspace::used() const {
+  std::size_t used = at_.used;
+  for (std::size_t b = 0; b < at_.block; ++b)
+    used += blocks_[b].size();
+  return used;
+}
+
 }  // namespace aha::policy

@@ -31,7 +31,9 @@ class Workspace {
   /// Takes back everything; blocks that were added as a pass ran become one.
   void Reset();
 
+  /// Bytes that were taken from the system, and those handed out since the last Reset.
   [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::size_t used() const;
 
  private:
   void* TakeBytes(std::size_t bytes);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "policy/model/tape_size.h"
+
 namespace aha::policy {
 namespace {
 
@@ -140,6 +142,11 @@ Result<MicroReport> Update::Add(const TargetSequences& sequences,
   memory_.Reset();
   const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
   const Targets targets = TargetsOf(sequences);
+  // Recomputation changes time and memory, and no bit.
+  std::size_t tokens = 0;
+  for (const SequenceTokens& s : views)
+    tokens += s.ids.size();
+  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > kMostTapeBytes);
   ExpertLoad load;
   const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
   AddLoad(load, 0);

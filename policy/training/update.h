@@ -73,6 +73,9 @@ struct UpdateReport {
 /// adds the tokens of all of them in order, so neither their size nor the threads change a bit.
 class Update {
  public:
+  /// A micro-batch whose activations would take more runs its blocks again on the way back.
+  static constexpr std::size_t kMostTapeBytes = std::size_t{2} << 30U;
+
   /// Both are borrowed; `weights` must be for training.
   Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate);
 

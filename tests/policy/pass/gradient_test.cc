@@ -6,6 +6,7 @@
 
 #include "base/keyed_random.h"
 #include "policy/model/balance.h"
+#include "policy/model/tape_size.h"
 #include "tests/policy/pass/golden_model.h"
 
 namespace aha::policy {
@@ -150,6 +151,25 @@ TEST_P(GradientTest, MicroBatchesThreadsAndRecomputationChangeNoBit) {
       EXPECT_EQ(differing, 0U) << other.cuts.size() << " micro-batches, " << other.setting.threads
                                << " threads";
     }
+  }
+}
+
+TEST_P(GradientTest, ATapeTakesTheMemoryThatWasForetold) {
+  for (const NumberType type : {NumberType::kFp32, NumberType::kBf16}) {
+    const GoldenModel golden = ReadGoldenModel(GetParam(), type);
+    const Weights weights = TinyWeights(golden.config);
+    const cpu::Cpu cpu(*cpu::ChooseKernelTarget(), 1);
+    const WholeBatch batch(RandomSequences(golden.config, std::vector<std::size_t>(20, 50)));
+    Pass pass(weights, cpu);
+    Tape tape;
+    for (int k = 0; k < 2; ++k)  // the first pass takes its memory in pieces
+      pass.Forward(batch.batch(), {.tape = &tape});
+    const auto foretold = static_cast<double>(TapeBytes(golden.config, 1000));
+    EXPECT_NEAR(static_cast<double>(tape.bytes()) / foretold, 1, 0.1);
+    const std::size_t kept = tape.bytes();
+    tape.set_recompute(true);
+    pass.Forward(batch.batch(), {.tape = &tape});
+    EXPECT_LT(tape.bytes(), kept / 2);
   }
 }
 
