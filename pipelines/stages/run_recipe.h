@@ -16,7 +16,7 @@
 namespace aha::pipelines {
 
 /// Changes when a change of code changes the bits of a run; a rebuild alone does not change it.
-inline constexpr std::uint64_t kNumericsVersion = 3;
+inline constexpr std::uint64_t kNumericsVersion = 4;
 
 struct StageOutcome {
   std::string name;
