@@ -14,6 +14,7 @@
 
 #include "base/keyed_random.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/kernels/cpu/machine_peak.h"
 #include "policy/reference/policy.h"
 #include "policy/training/update.h"
 
@@ -153,6 +154,7 @@ int main(int argc, char** argv) {
                                                 static_cast<std::size_t>(length));
   std::printf("%s, %d x %d, %s\n", model.c_str(), batch, length,
               type == NumberType::kBf16 ? "bf16" : "fp32");
+  std::printf("%s\n", cpu::Describe(cpu::MeasurePeak(threads)).c_str());
   if (number(7, 0) == 0) RunReference(*weights, sequences, threads, steps);
   RunPass(*weights, sequences, threads, steps);
   return 0;
