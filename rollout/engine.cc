@@ -118,6 +118,7 @@ bool Engine::Step() {
   RunTrunk(plan);
   const auto trunk = std::chrono::steady_clock::now();
   NoteCached(plan);
+  CatchNotFinite(plan);
   Draw(plan);
   const auto head = std::chrono::steady_clock::now();
   Take(plan);
@@ -129,7 +130,7 @@ bool Engine::Step() {
   totals_.trunk_s += seconds(start, trunk);
   totals_.head_s += seconds(trunk, head);
   totals_.draft_s += seconds(head, end);
-  Close();
+  Close(plan);
   return true;
 }
 
@@ -175,6 +176,22 @@ void Engine::NoteCached(const Plan& plan) {
     (part.row != nullptr ? part.row->cached : part.group->prompt.cached) = cached;
     if (part.row != nullptr || !part.group->prompt_ready()) continue;
     FinishPrompt(*part.group, StateRows::RowOf(hidden_, starts_[p] + part.count - 1));
+  }
+}
+
+// Attention reads whole tiles of keys, later ones with weight 0: what is not finite spreads
+// backwards inside a part, and to whoever has its pages next. So it is met here, before anything is
+// drawn. A known token that brings it fails its request; a guess does not.
+void Engine::CatchNotFinite(const Plan& plan) {
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const Part& part = plan.parts[p];
+    if (part.group->error || AreFinite(hidden_, starts_[p], part.count)) continue;
+    if (part.drafts > 0) {
+      scheduler_->Redo(*part.row);
+    } else {
+      const Row& row = part.row != nullptr ? *part.row : part.group->rows.front();
+      part.group->error = DiagnoseRow(row, weights_, cpu_);
+    }
   }
 }
 
@@ -263,8 +280,11 @@ void Engine::SpeculateNext(const Plan& plan) {
   }
 }
 
-void Engine::Close() {
+void Engine::Close(const Plan& plan) {
   done_.clear();
+  for (const Part& part : plan.parts) {
+    if (part.group->error) done_.push_back(&part.group->rows.front());
+  }
   for (const Drawing& drawing : drawings_) {
     if (drawing.offset == 0 && (drawing.row->finished() || drawing.row->group->error))
       done_.push_back(drawing.row);

@@ -101,12 +101,13 @@ class Engine {
   void RunTrunk(const Plan& plan);
   void NoteCached(const Plan& plan);
   void FinishPrompt(Group& group, const std::byte* last);
+  void CatchNotFinite(const Plan& plan);
   void Draw(const Plan& plan);
   void AddDrawing(Row& row, std::size_t part, std::size_t offset, const std::byte* state);
   void Take(const Plan& plan);
   bool TakeToken(Row& row, const policy::cpu::SampledToken& token);
   void SpeculateNext(const Plan& plan);
-  void Close();
+  void Close(const Plan& plan);
   void CloseGroup(Group& group);
 
   const policy::Weights& weights_;

@@ -206,6 +206,14 @@ void Scheduler::Remove(Group& group, bool clear) {
   DropPrompt(group);
 }
 
+void Scheduler::Redo(Row& row) {
+  const auto own = row.pages.begin() + static_cast<std::ptrdiff_t>(SharedPages(*row.group));
+  pages_.Clear({own, row.pages.end()});
+  row.cached = row.module_cached = 0;
+  row.joined = false;
+  row.drafts.clear();
+}
+
 void Scheduler::Forget() {
   const auto forget = [](Group& group) { group.prompt.cached = group.prompt.module_cached = 0; };
   for (Row* row : running_) {
