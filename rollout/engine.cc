@@ -21,6 +21,18 @@ Engine::Engine(const policy::Weights& weights,
 
 Engine::~Engine() = default;
 
+Status Engine::CheckOptions() const {
+  if (options_.most_rows == 0 || options_.prefill_tokens == 0) {
+    return Fail(Code::kInvalidArgument,
+                "an engine of most_rows {} and prefill_tokens {} computes nothing: both must be at "
+                "least 1",
+                options_.most_rows, options_.prefill_tokens);
+  }
+  const std::size_t page = options_.page_tokens;
+  if (page == 16 || page == 32 || page == 64 || page == 128) return {};
+  return Fail(Code::kInvalidArgument, "page_tokens is {}, must be 16, 32, 64 or 128", page);
+}
+
 void Engine::MakeCache() {
   if (scheduler_) return;
   const policy::PolicyConfig& config = weights_.config();
@@ -39,6 +51,7 @@ void Engine::MakeCache() {
 }
 
 Status Engine::Add(Request request) {
+  AHA_TRY(CheckOptions());
   AHA_TRY(Guard("the cache", [&] { MakeCache(); }));
   AHA_TRY(CheckRequest(request, weights_.config()));
   if (groups_.contains(request.id))

@@ -60,8 +60,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Errors, of this request alone: kInvalidArgument for what cannot be computed
-  /// (prompt, limits, ids, sampling); kBusy for an id that is under way; kExhausted when the cache
-  /// cannot hold one sample, or too much is queued.
+  /// (prompt, limits, ids, sampling; or by such an engine, with options that let nothing run);
+  /// kBusy for an id that is under way; kExhausted when the cache cannot hold one sample, or too
+  /// much is queued.
   Status Add(Request request);
   /// The request ends with the next step, its samples as far as they got. False: no such id.
   bool Cancel(std::uint64_t id);
@@ -96,6 +97,7 @@ class Engine {
 
   struct UnitBoard;
   Status AddUnits(UnitBoard& board, const UnitHooks& hooks);
+  Status CheckOptions() const;
   void MakeCache();
   void EndCancelled();
   void RunTrunk(const Plan& plan);

@@ -117,6 +117,16 @@ Result<std::vector<proto::SampleReply>> Engine::RunAll(std::span<const proto::Sa
   if (!idle()) return Fail(Code::kBusy, "the engine has requests of its own under way");
   if (!units.empty() && units.front().weights_version() != version_)
     SwapWeights(units.front().weights_version());
+  // Before there is room made for them: a message may ask for billions.
+  std::uint64_t samples = 0;
+  for (const proto::SampleRequest& unit : units) {
+    for (const proto::GroupRequest& group : unit.groups())
+      samples += group.samples();
+  }
+  if (samples > options_.most_queued) {
+    return Fail(Code::kExhausted, "{} messages ask for {} samples, most_queued is {}", units.size(),
+                samples, options_.most_queued);
+  }
   UnitBoard board(units);
   if (const Status added = AddUnits(board, hooks); !added) {
     for (std::size_t id = 0; id < board.groups.size(); ++id)

@@ -97,6 +97,8 @@ class Run:
 
 
 def main():
+    silent = ll.llama_log_callback(lambda *message: None)
+    ll.llama_log_set(silent, ctypes.c_void_p(0))
     ll.llama_backend_init()
     params = ll.llama_model_default_params()
     params.n_gpu_layers = 0

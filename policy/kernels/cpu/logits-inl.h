@@ -22,7 +22,8 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
     at += kL;
   while (at + 1 < n && x[at] != stats.most)
     ++at;
-  stats.likeliest = static_cast<std::int32_t>(at);
+  // Where no logit is the largest, one is not a number: any token will do, within the row.
+  stats.likeliest = static_cast<std::int32_t>(std::min(at, n - 1));
   double sum = 0, mixed = 0;
   for (std::size_t start = 0; start < n; start += kBlock) {
     const std::size_t end = std::min(n, start + kBlock);
