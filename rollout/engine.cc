@@ -242,6 +242,7 @@ bool Engine::TakeToken(Row& row, const policy::cpu::SampledToken& token) {
     out.versions.push_back({out.ids.size(), version_});
   out.ids.push_back(token.token);
   out.logprobs.push_back(token.logprob);
+  row.guesses = true;
   ++totals_.drawn;
   if (row.stops) out.stop_string = row.stops->Push(token.token);
   const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), token.token) !=
