@@ -275,6 +275,12 @@ bool IsPart(const Token& token) {
          token.kind == Kind::kOpen || token.kind == Kind::kClose;
 }
 
+// "= 7 7 + 1": a number behind a number is of the next side.
+bool BeginsAnother(const Token& token, const Token& before) {
+  return token.kind == Kind::kNumber &&
+         (before.kind == Kind::kNumber || before.kind == Kind::kClose);
+}
+
 // One side of what may be an equation.
 struct Run {
   const Token* begin = nullptr;
@@ -343,7 +349,8 @@ std::vector<WorkedStep> FindSteps(std::string_view text) {
   Run left{first, first};
   for (const Token* at = first; at != last;) {
     Run run{at, at};
-    while (run.end != last && IsPart(*run.end))
+    while (run.end != last && IsPart(*run.end) &&
+           !(run.end != at && BeginsAnother(*run.end, run.end[-1])))
       ++run.end;
     if (left.end != left.begin) {
       if (auto step = StepOf(left, run, first, last)) steps.push_back(std::move(*step));
@@ -351,7 +358,7 @@ std::vector<WorkedStep> FindSteps(std::string_view text) {
     at = run.end;
     left = {at, at};
     if (at != last && at->kind == Kind::kEqual) left = run;
-    if (at != last) ++at;
+    if (at != last && !IsPart(*at)) ++at;
   }
   return steps;
 }
