@@ -52,7 +52,7 @@ std::optional<Alarms::Verdict> Alarms::EqualRewards(double even) {
       static_cast<double>(even_steps_),
       fmt::format("no group had two different rewards for {} steps in a row: nothing is learned",
                   even_steps_),
-      "look at the completions in groups.bin; take easier or harder prompts, a larger group_size, "
+      "look at completions with `aha why`; take easier or harder prompts, a larger group_size, "
       "or check the verifier"};
 }
 
@@ -100,7 +100,7 @@ std::vector<Alarm> Alarms::Observe(std::uint64_t step, std::span<const Metric> m
   Raise("verifier_failures", recipe_.verifier_failures(), step,
         above(Find(metrics, "reward_failure_share"), recipe_.verifier_failures_share(),
               "the share of samples whose reward failed",
-              "the failures are in groups.bin, each with its detail; raise reward_timeout_s, or see to "
+              "`aha why` shows each failure with its detail; raise reward_timeout_s, or see to "
               "the reward service"),
         alarms);
   const double entropy = Find(metrics, "entropy");
@@ -117,7 +117,7 @@ std::vector<Alarm> Alarms::Observe(std::uint64_t step, std::span<const Metric> m
         advised(AboveUsual("completion_tokens", Find(metrics, "completion_tokens"),
                            recipe_.length_factor(), 0),
                 "add reward { name: \"overlength\" } or aggregation: \"token\"; look at what "
-                "became longer in groups.bin"),
+                "became longer with `aha why`"),
         alarms);
   Raise("kl_jump", recipe_.kl_jump(), step,
         advised(AboveUsual("kl", Find(metrics, "kl"), recipe_.kl_factor(), recipe_.kl_floor()),

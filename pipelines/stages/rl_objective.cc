@@ -203,7 +203,10 @@ Result<std::vector<grpo::Sample>> MakeSamples(const proto::Rl& rl,
     }
   }
   for (Placed& p : placed) {
-    groups[p.group].record.mutable_sample(p.index)->set_advantage(p.sample.advantage);
+    proto::SampleRecord& record = *groups[p.group].record.mutable_sample(p.index);
+    record.set_advantage(p.sample.advantage);
+    record.mutable_token_advantage()->Assign(p.sample.advantages.begin(),
+                                             p.sample.advantages.end());
     samples.push_back(std::move(p.sample));
   }
   return samples;

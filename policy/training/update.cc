@@ -178,8 +178,7 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
       if (std::all_of(numbers.begin(), numbers.end(), [](float x) { return std::isfinite(x); }))
         continue;
       Drop();
-      return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate",
-                  tensor.spec.name);
+      return Fail(Code::kInternal, "the gradient of {} is not finite", tensor.spec.name);
     }
   }
   UpdateGateBiases(weights_, load_, bias_rate_);

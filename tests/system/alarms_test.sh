@@ -84,7 +84,7 @@ Alarm equal_rewards "a reward that a beginner never gets (format)" 4 \
 Alarm no_signal "the same" 2 "$chain reward { name: \"format\" } $quiet" 'all equal is 1, above 0.95; .*refill'
 Alarm verifier_failures "references of which every second one cannot be read" 2 \
   'prompts { jsonl { path: "half.jsonl" } template: "plain" } reward { name: "math" } '"$quiet alarms { no_signal: \"off\" }" \
-  'whose reward failed is 0.[0-9]+, above 0.2; .*groups.bin'
+  'whose reward failed is 0.[0-9]+, above 0.2; .*aha why'
 Alarm entropy_collapse "learning rate 1" 6 "$chain $language kl: 0 optimizer { learning_rate: 1 } alarms { entropy_floor: 0.2 no_signal: \"off\" gradient_norm: \"off\" }" \
   'entropy is .* nats a token, below 0.2: .*clip_high'
 Alarm length_explosion "a reward for length alone (overlength with a negative weight), learning rate 0.01" 4 \

@@ -78,6 +78,8 @@ TEST(StepRewardsTest, SamplesGetTheWorkedAdvantages) {
     for (std::size_t t = 0; t < want[i].size(); ++t)
       EXPECT_NEAR((*samples)[i].advantages[t], want[i][t], 1e-6);
   }
+  EXPECT_EQ(record.sample(1).token_advantage_size(), 6);
+  EXPECT_EQ(record.sample(1).token_advantage(5), (*samples)[1].advantages[5]);
   EXPECT_NEAR(record.sample(0).advantage(), (.2936101 + 3 * 1.1744404) / 4, 1e-6);
 }
 
