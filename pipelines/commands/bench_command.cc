@@ -12,9 +12,9 @@
 #include "pipelines/commands/command.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/stages/run_recipe.h"
+#include "policy/cuda/device.h"
 #include "policy/kernels/cpu/machine_peak.h"
 #include "policy/model/head.h"
-#include "policy/cuda/device.h"
 #include "rollout/cuda/generator.h"
 #include "rollout/engine.h"
 
@@ -208,7 +208,7 @@ Status RunBenchOnGpu(BenchOptions o) {
       AHA_TRY(generator->Run(request));
     const rollout::GeneratorTimes times = generator->times();
     const double prefill = o.prompt / times.prefill_s;
-    const double decode = double{batch} * (o.most_new - 1) / times.decode_s;
+    const double decode = static_cast<double>(batch) * (o.most_new - 1) / times.decode_s;
     all.push_back({{"batch", batch}, {"prefill_tok_per_s", prefill}, {"decode_tok_per_s", decode}});
     PrintLine(fmt::format("{}, {} samples of one prompt: prefill {:.0f} tok/s, decode {:.1f} tok/s",
                           device.name, batch, prefill, decode));

@@ -45,10 +45,8 @@ class DeviceProduct<Bf16> {
   }
 
  private:
-  static __device__ int Row() { return static_cast<int>(threadIdx.x) / 64 * 16; }
-  static __device__ int Column(int s) {
-    return static_cast<int>(threadIdx.x) / 32 % 2 * 32 + s * 16;
-  }
+  static __device__ int Row() { return SquareRow(static_cast<int>(threadIdx.x)); }
+  static __device__ int Column(int s) { return SquareColumn(static_cast<int>(threadIdx.x), s); }
   static __device__ const __nv_bfloat16* At(const Bf16* x) {
     return reinterpret_cast<const __nv_bfloat16*>(x);
   }
@@ -81,8 +79,8 @@ class DeviceProduct<float> {
   }
 
  private:
-  static __device__ int Row() { return static_cast<int>(threadIdx.x) / 16 * 4; }
-  static __device__ int Column() { return static_cast<int>(threadIdx.x) % 16 * 4; }
+  static __device__ int Row() { return ThreadRow(static_cast<int>(threadIdx.x)); }
+  static __device__ int Column() { return ThreadColumn(static_cast<int>(threadIdx.x)); }
 
   float sums_[4][4] = {};
 };

@@ -95,6 +95,22 @@ struct GroupedShared {
   std::int64_t source[kTileRows];
 };
 
+/// Who multiplies what of a tile: a thread's 4 x 4 sums in fp32; in bf16 a warp's two squares of
+/// kSquare x kSquare, side by side.
+constexpr int kSquare = 16;
+AHA_HOST_DEVICE constexpr int ThreadRow(int thread) {
+  return thread / 16 * 4;
+}
+AHA_HOST_DEVICE constexpr int ThreadColumn(int thread) {
+  return thread % 16 * 4;
+}
+AHA_HOST_DEVICE constexpr int SquareRow(int thread) {
+  return thread / 64 * kSquare;
+}
+AHA_HOST_DEVICE constexpr int SquareColumn(int thread, int square) {
+  return (thread / 32 % 2 * 2 + square) * kSquare;
+}
+
 /// Blocks enough for every expert's last, partly filled tile.
 template <class T>
 AHA_HOST_DEVICE std::int64_t GroupedRowTiles(const GroupedArgs<T>& args) {

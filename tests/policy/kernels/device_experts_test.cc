@@ -179,6 +179,29 @@ void ExpectTheCpus() {
   }
 }
 
+TEST(DeviceExpertsTest, ThreadsAndWarpsShareATileOut) {
+  std::vector<int> by_thread(kTileRows * kTileColumns), by_warp(kTileRows * kTileColumns);
+  for (int thread = 0; thread < kLanes; ++thread) {
+    for (int i = 0; i < 16; ++i)
+      ++by_thread[static_cast<std::size_t>((ThreadRow(thread) + i / 4) * kTileColumns +
+                                           ThreadColumn(thread) + i % 4)];
+    for (int square = 0; square < 2 && thread % 32 == 0; ++square) {
+      for (int i = 0; i < kSquare * kSquare; ++i) {
+        ++by_warp[static_cast<std::size_t>((SquareRow(thread) + i / kSquare) * kTileColumns +
+                                           SquareColumn(thread, square) + i % kSquare)];
+      }
+    }
+  }
+  EXPECT_EQ(by_thread, std::vector<int>(by_thread.size(), 1));
+  EXPECT_EQ(by_warp, std::vector<int>(by_warp.size(), 1));
+  // What the tensor cores' loads ask for.
+  EXPECT_EQ(offsetof(GroupedShared<Bf16>, weight) % 32, 0U);
+  EXPECT_EQ(offsetof(GroupedShared<Bf16>, out) % 32, 0U);
+  EXPECT_EQ(kSquare * kTileStride * sizeof(Bf16) % 32, 0U);
+  EXPECT_EQ(kTileStride * sizeof(Bf16) % 16, 0U);
+  EXPECT_EQ(kTileOut * sizeof(float) % 16, 0U);
+}
+
 TEST(DeviceExpertsTest, Fp32ProductsEqualTheCpus) {
   ExpectTheCpus<float>();
 }
