@@ -44,6 +44,7 @@ int Main(int argc, char** argv) {
   Action action;
   AddReproduceCommands(app, action);
   AddRecipeCommands(app, action);
+  AddWhyCommand(app, action);
   AddModelCommands(app, action);
   AddBenchCommand(app, action);
   AddChatCommand(app, action);

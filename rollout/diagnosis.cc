@@ -1,6 +1,9 @@
 #include "rollout/diagnosis.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +28,29 @@ std::optional<std::size_t> FirstBadRow(const policy::Hidden& hidden) {
                                                        : FirstBadRow(hidden.as<float>());
 }
 
+bool AllFinite(const policy::cpu::Bf16* numbers, std::size_t count) {
+  constexpr unsigned kExponent = 0x7F80;
+  unsigned most = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    most = std::max(most, numbers[i].bits & kExponent);
+  return most < kExponent;
+}
+
+bool AllFinite(const float* numbers, std::size_t count) {
+  constexpr std::uint32_t kExponent = 0x7F800000;
+  std::uint32_t most = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    most = std::max(most, std::bit_cast<std::uint32_t>(numbers[i]) & kExponent);
+  return most < kExponent;
+}
+
 }  // namespace
+
+bool AreFinite(const policy::Hidden& hidden, std::size_t first, std::size_t count) {
+  return hidden.kind == policy::cpu::NumberKind::kBf16
+             ? AllFinite(hidden.as<policy::cpu::Bf16>()[first], count * hidden.width)
+             : AllFinite(hidden.as<float>()[first], count * hidden.width);
+}
 
 Error DiagnoseRow(const Row& row, const policy::Weights& weights, const policy::cpu::Cpu& cpu) {
   std::vector<std::int32_t> ids;

@@ -21,6 +21,18 @@ Engine::Engine(const policy::Weights& weights,
 
 Engine::~Engine() = default;
 
+Status Engine::CheckOptions() const {
+  if (options_.most_rows == 0 || options_.prefill_tokens == 0) {
+    return Fail(Code::kInvalidArgument,
+                "an engine of most_rows {} and prefill_tokens {} computes nothing: both must be at "
+                "least 1",
+                options_.most_rows, options_.prefill_tokens);
+  }
+  const std::size_t page = options_.page_tokens;
+  if (page == 16 || page == 32 || page == 64 || page == 128) return {};
+  return Fail(Code::kInvalidArgument, "page_tokens is {}, must be 16, 32, 64 or 128", page);
+}
+
 void Engine::MakeCache() {
   if (scheduler_) return;
   const policy::PolicyConfig& config = weights_.config();
@@ -39,6 +51,7 @@ void Engine::MakeCache() {
 }
 
 Status Engine::Add(Request request) {
+  AHA_TRY(CheckOptions());
   AHA_TRY(Guard("the cache", [&] { MakeCache(); }));
   AHA_TRY(CheckRequest(request, weights_.config()));
   if (groups_.contains(request.id))
@@ -120,6 +133,7 @@ bool Engine::Step() {
   RunTrunk(plan);
   const auto trunk = std::chrono::steady_clock::now();
   NoteCached(plan);
+  CatchNotFinite(plan);
   Draw(plan);
   const auto head = std::chrono::steady_clock::now();
   Take(plan);
@@ -131,7 +145,7 @@ bool Engine::Step() {
   totals_.trunk_s += seconds(start, trunk);
   totals_.head_s += seconds(trunk, head);
   totals_.draft_s += seconds(head, end);
-  Close();
+  Close(plan);
   return true;
 }
 
@@ -180,6 +194,22 @@ void Engine::NoteCached(const Plan& plan) {
   }
 }
 
+// Attention reads whole tiles of keys, later ones with weight 0: what is not finite spreads
+// backwards inside a part, and to whoever has its pages next. So it is met here, before anything is
+// drawn. A known token that brings it fails its request; a guess does not.
+void Engine::CatchNotFinite(const Plan& plan) {
+  for (std::size_t p = 0; p < plan.parts.size(); ++p) {
+    const Part& part = plan.parts[p];
+    if (part.group->error || AreFinite(hidden_, starts_[p], part.count)) continue;
+    if (part.drafts > 0) {
+      scheduler_->Redo(*part.row);
+    } else {
+      const Row& row = part.row != nullptr ? *part.row : part.group->rows.front();
+      part.group->error = DiagnoseRow(row, weights_, cpu_);
+    }
+  }
+}
+
 void Engine::AddDrawing(Row& row, std::size_t part, std::size_t offset, const std::byte* state) {
   rows_.push_back(static_cast<std::int32_t>(drawings_.size()));
   drawings_.push_back({&row, part, offset});
@@ -214,6 +244,7 @@ bool Engine::TakeToken(Row& row, const policy::cpu::SampledToken& token) {
     out.versions.push_back({out.ids.size(), version_});
   out.ids.push_back(token.token);
   out.logprobs.push_back(token.logprob);
+  row.guesses = true;
   ++totals_.drawn;
   if (row.stops) out.stop_string = row.stops->Push(token.token);
   const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), token.token) !=
@@ -265,8 +296,11 @@ void Engine::SpeculateNext(const Plan& plan) {
   }
 }
 
-void Engine::Close() {
+void Engine::Close(const Plan& plan) {
   done_.clear();
+  for (const Part& part : plan.parts) {
+    if (part.group->error) done_.push_back(&part.group->rows.front());
+  }
   for (const Drawing& drawing : drawings_) {
     if (drawing.offset == 0 && (drawing.row->finished() || drawing.row->group->error))
       done_.push_back(drawing.row);

@@ -61,8 +61,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// Queues a request. Errors, of this request alone: kInvalidArgument for what cannot be computed
-  /// (prompt, limits, ids, sampling); kBusy for an id that is under way; kExhausted when the cache
-  /// cannot hold one sample, or too much is queued.
+  /// (prompt, limits, ids, sampling; or by such an engine, with options that let nothing run);
+  /// kBusy for an id that is under way; kExhausted when the cache cannot hold one sample, or too
+  /// much is queued.
   Status Add(Request request);
   /// The request ends with the next step, its samples as far as they got. False: no such id.
   bool Cancel(std::uint64_t id);
@@ -97,17 +98,19 @@ class Engine {
 
   struct UnitBoard;
   Status AddUnits(UnitBoard& board, const UnitHooks& hooks);
+  Status CheckOptions() const;
   void MakeCache();
   void EndCancelled();
   void RunTrunk(const Plan& plan);
   void NoteCached(const Plan& plan);
   void FinishPrompt(Group& group, const std::byte* last);
+  void CatchNotFinite(const Plan& plan);
   void Draw(const Plan& plan);
   void AddDrawing(Row& row, std::size_t part, std::size_t offset, const std::byte* state);
   void Take(const Plan& plan);
   bool TakeToken(Row& row, const policy::cpu::SampledToken& token);
   void SpeculateNext(const Plan& plan);
-  void Close();
+  void Close(const Plan& plan);
   void CloseGroup(Group& group);
 
   const policy::Weights& weights_;

@@ -28,6 +28,7 @@ struct Row {
   bool joined = false;            ///< has the prompt's keys and values, where its group shares them
   std::size_t module_cached = 0;  ///< entries of the MTP module in the pages
   std::vector<std::int32_t> drafts;  ///< guesses of the next tokens, in order
+  bool guesses = true;  ///< false: the last ones were not finite; until a token is drawn without
 
   [[nodiscard]] std::size_t known() const;
   [[nodiscard]] std::size_t pending() const { return known() - cached; }

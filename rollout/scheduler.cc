@@ -138,7 +138,7 @@ void Scheduler::PlanDecode() {
     if (row.pending() > 1) continue;
     // Drafts take no page from anybody and draw no token beyond the last.
     const std::size_t left = row.group->request.sampling.max_new_tokens - row.out.ids.size();
-    std::size_t drafts = std::min(row.drafts.size(), left - 1);
+    std::size_t drafts = row.guesses ? std::min(row.drafts.size(), left - 1) : 0;
     const std::size_t room = (row.pages.size() + pages_.free()) * options_.page_tokens;
     drafts = std::min(drafts, room - row.known());
     Grow(row, row.known() + drafts);
@@ -204,6 +204,14 @@ void Scheduler::Remove(Group& group, bool clear) {
   }
   group.running = group.left = 0;
   DropPrompt(group);
+}
+
+void Scheduler::Redo(Row& row) {
+  const auto own = row.pages.begin() + static_cast<std::ptrdiff_t>(SharedPages(*row.group));
+  pages_.Clear({own, row.pages.end()});
+  row.cached = row.module_cached = 0;
+  row.joined = row.guesses = false;
+  row.drafts.clear();
 }
 
 void Scheduler::Forget() {

@@ -59,6 +59,9 @@ class Scheduler {
   void Finish(Row& row);
   /// Takes out whatever is left of a group. `clear`: its pages may hold what is not finite.
   void Remove(Group& group, bool clear);
+  /// A guess left what is not finite in the row's own pages: they are cleared and its keys and
+  /// values computed again.
+  void Redo(Row& row);
   /// All keys and values are of old weights: compute them again.
   void Forget();
 

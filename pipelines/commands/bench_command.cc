@@ -27,6 +27,10 @@ void AddBenchCommand(CLI::App& app, Action& action) {
   command->add_option("--speculation", o->speculation, "Guess tokens: off, module (MTP) or lookup")
       ->check(CLI::IsMember({"off", "module", "lookup"}));
   command->add_option("--drafts", o->drafts, "Tokens guessed a step")->check(CLI::Range(1, 16));
+  command
+      ->add_option("--device", o->device,
+                   "cpu, or cuda: the first GPU, in a build with CUDA; samples share one prompt")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   command->add_flag(
       "--stop", o->stop,
       "Let completions end at the model's stop tokens: what guesses meet in real use");

@@ -11,8 +11,10 @@
 #include "pipelines/model/model_folder.h"
 #include "pipelines/model/step_work.h"
 #include "pipelines/stages/run_recipe.h"
+#include "policy/cuda/device.h"
 #include "policy/kernels/cpu/machine_peak.h"
 #include "policy/model/head.h"
+#include "rollout/cuda/generator.h"
 #include "rollout/engine.h"
 
 namespace aha::pipelines {
@@ -322,9 +324,44 @@ void Print(const Figures& f) {
   }
 }
 
+// On a GPU: samples of one prompt, with neither limits nor bits to compare with.
+Status RunBenchOnGpu(DecodeBenchOptions o) {
+  AHA_ASSIGN(const policy::cuda::DeviceInfo device, policy::cuda::FindDevice());
+  AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
+  if (!o.text.empty()) {
+    AHA_ASSIGN(o.text_ids, model.tokenizer.Encode(o.text));
+    o.prompt = static_cast<std::uint32_t>(o.text_ids.size());
+  }
+  rollout::GeneratorOptions options;
+  options.cache_bytes = device.free_bytes / 4;
+  options.most_rows = *std::max_element(o.batches.begin(), o.batches.end());
+  AHA_ASSIGN(const std::unique_ptr<rollout::Generator> generator,
+             rollout::CudaGenerator(model.weights, options));
+  Json all = Json::array();
+  for (const std::uint32_t batch : o.batches) {
+    rollout::Request request = RequestOf(o, 0, model.weights.config());
+    request.samples = batch;
+    for (int round = 0; round < 2; ++round)  // the first warms the device up
+      AHA_TRY(generator->Run(request));
+    const rollout::GeneratorTimes times = generator->times();
+    const double prefill = o.prompt / times.prefill_s;
+    const double decode = static_cast<double>(batch) * (o.most_new - 1) / times.decode_s;
+    all.push_back({{"batch", batch}, {"prefill_tok_per_s", prefill}, {"decode_tok_per_s", decode}});
+    PrintLine(fmt::format("{}, {} samples of one prompt: prefill {:.0f} tok/s, decode {:.1f} tok/s",
+                          device.name, batch, prefill, decode));
+  }
+  if (!o.json) return {};
+  Json json = all.back();
+  json["device"] = device.name;
+  json["batches"] = all;
+  PrintJson(json);
+  return {};
+}
+
 }  // namespace
 
 Status RunDecodeBench(DecodeBenchOptions o) {
+  if (o.device == "cuda") return RunBenchOnGpu(std::move(o));
   AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
   policy::cpu::Cpu cpu(target, WorkThreads(o.threads));
   AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));

@@ -11,7 +11,7 @@
 namespace aha::pipelines {
 
 struct DecodeBenchOptions {
-  std::string folder, text, speculation = "off";
+  std::string folder, text, speculation = "off", device = "cpu";
   std::vector<std::int32_t> text_ids, stop_ids;
   std::vector<std::uint32_t> batches = {1, 16, 64, 256};
   std::uint32_t prompt = 64, most_new = 128, samples = 1, threads = 0, drafts = 1;

@@ -26,6 +26,7 @@ void AddTokenCommands(CLI::App& app, Action& action);
 void AddCheckpointCommands(CLI::App& app, Action& action);
 void AddRewardCommands(CLI::App& app, Action& action);
 void AddRolloutCommand(CLI::App& app, Action& action);
+void AddWhyCommand(CLI::App& app, Action& action);
 void AddReproduceCommands(CLI::App& app, Action& action);
 
 /// One line of JSON on standard output; NaN becomes null, bytes that are no UTF-8 U+FFFD.

@@ -78,22 +78,41 @@ class Reproducer {
   Result<LoadedRecipe> Load(const std::string& name, std::uint64_t seed) const {
     AHA_ASSIGN(const fs::path file, ShippedRecipe(name));
     std::vector<std::string> overrides = {fmt::format("seed={}", seed), fmt::format("threads={}", threads_)};
-    overrides.insert(overrides.end(), options_.set.begin(), options_.set.end());
+    AHA_ASSIGN(const std::vector<std::string> set, SetFor(name));
+    overrides.insert(overrides.end(), set.begin(), set.end());
     return LoadRecipe(file, overrides);
+  }
+
+  // The overrides that a recipe can take: both recipes share one list, and R1-Zero's has only the first of R1's stages.
+  [[nodiscard]] Result<std::vector<std::string>> SetFor(const std::string& name) const {
+    if (options_.what != "all" || name == "r1") return options_.set;
+    AHA_ASSIGN(const fs::path file, ShippedRecipe("r1"));
+    AHA_ASSIGN(const LoadedRecipe r1, LoadRecipe(file, {}));
+    std::vector<std::string> set = options_.set;
+    std::erase_if(set, [&](const std::string& one) {
+      return std::any_of(r1.recipe.stage().begin(), r1.recipe.stage().end(), [&](const proto::Stage& stage) {
+        return stage.name() != name && one.starts_with(stage.name() + ".");
+      });
+    });
+    return set;
   }
 
   Status RunSeed(std::uint64_t seed) {
     AHA_ASSIGN(RunDirectory run, RunDirectory::Open(Folder(seed)));
     std::vector<std::string> recipes = {"r1-zero", "r1"};
     if (options_.what != "all") recipes = {options_.what};
-    std::map<std::string, fs::path> checkpoints;
+    std::vector<LoadedRecipe> all;  // a mistake in any is said before the first runs
     for (const std::string& name : recipes) {
-      AHA_ASSIGN(const LoadedRecipe loaded, Load(name, seed));
+      AHA_ASSIGN(LoadedRecipe loaded, Load(name, seed));
+      all.push_back(std::move(loaded));
+    }
+    std::map<std::string, fs::path> checkpoints;
+    for (const LoadedRecipe& loaded : all) {
       AHA_ASSIGN(const Rewards rewards, LoadRewards(loaded, {}));
       AHA_ASSIGN(const std::vector<StageOutcome> outcomes, RunRecipe(loaded, run, rewards));
       AHA_ASSIGN(checkpoints["base"], FindModel(loaded.recipe.model(), loaded.folder));
       for (const StageOutcome& outcome : outcomes) checkpoints[outcome.name] = outcome.report.checkpoint;
-      texts_[name] = ResolvedText(loaded.recipe);
+      texts_[loaded.recipe.name()] = ResolvedText(loaded.recipe);
     }
     AHA_TRY(AddRun(seed));
     return MeasureSeed(seed, checkpoints);

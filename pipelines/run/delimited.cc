@@ -46,6 +46,7 @@ Result<std::uint64_t> DelimitedReader::ReadLength(std::uint64_t& at) {
   for (int i = 0; i < kLongestLength; ++i) {
     const int byte = stream_.get();
     if (byte < 0) {
+      cut_off_ = true;
       return Fail(Code::kCorrupt,
                   "{}: cut off at byte {} inside the length of the record that begins at byte {}",
                   path_.string(), at, offset_);
@@ -66,6 +67,7 @@ Result<bool> DelimitedReader::Next(pb::MessageLite& message) {
   stream_.seekg(static_cast<std::streamoff>(offset_));
   AHA_ASSIGN(const std::uint64_t length, ReadLength(at));
   if (length > size_ - at) {
+    cut_off_ = true;
     return Fail(Code::kCorrupt,
                 "{}: cut off: the record that begins at byte {} has {} bytes, but only {} follow",
                 path_.string(), offset_, length, size_ - at);

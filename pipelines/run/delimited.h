@@ -29,6 +29,9 @@ class DelimitedReader {
 
   /// Where the next message begins.
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  /// Whether Next failed because the file ends inside a record, as it does while its writer is at
+  /// work or after it was killed.
+  [[nodiscard]] bool cut_off() const { return cut_off_; }
 
  private:
   DelimitedReader(std::filesystem::path path, std::ifstream stream, std::uint64_t size);
@@ -38,6 +41,7 @@ class DelimitedReader {
   std::ifstream stream_;
   std::uint64_t size_ = 0;
   std::uint64_t offset_ = 0;
+  bool cut_off_ = false;
   std::string buffer_;
 };
 

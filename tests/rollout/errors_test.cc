@@ -85,6 +85,46 @@ INSTANTIATE_TEST_SUITE_P(Table, RefusalTest, testing::ValuesIn(kRefusals), [](co
   return p.param.name;
 });
 
+struct OptionsCase {
+  std::string name;
+  void (*spoil)(EngineOptions&);
+  Code code;
+  std::string message;
+};
+void PrintTo(const OptionsCase& c, std::ostream* os) {
+  *os << c.name;
+}
+
+class OptionsTest : public testing::TestWithParam<OptionsCase> {};
+
+// No waiting for what never comes, no memory behind the cache.
+TEST_P(OptionsTest, OfAnEngineThatCanComputeNothingRefuseEveryRequest) {
+  const policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
+                                                           policy::WeightsUse::kInference);
+  EngineOptions options;
+  GetParam().spoil(options);
+  Engine engine(weights, TestCpu(), options);
+  const Status refused = engine.Add(MakeRequest(1, weights.config()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, GetParam().code);
+  EXPECT_NE(refused.error().message.find(GetParam().message), std::string::npos)
+      << refused.error().message;
+  EXPECT_FALSE(engine.Step());
+}
+
+const OptionsCase kOptions[] = {
+    {"NoRows", [](EngineOptions& o) { o.most_rows = 0; }, Code::kInvalidArgument, "most_rows 0"},
+    {"NoPrefill", [](EngineOptions& o) { o.prefill_tokens = 0; }, Code::kInvalidArgument,
+     "prefill_tokens 0"},
+    {"OddPages", [](EngineOptions& o) { o.page_tokens = 17; }, Code::kInvalidArgument,
+     "page_tokens is 17"},
+    {"NoCache", [](EngineOptions& o) { o.cache_bytes = 0; }, Code::kExhausted, "which has 0"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Table, OptionsTest, testing::ValuesIn(kOptions), [](const auto& p) {
+  return p.param.name;
+});
+
 void SpoilRow(policy::Weights& weights, const std::string& tensor, std::size_t row, float value) {
   const std::size_t t = weights.IndexOf(tensor).value();
   const std::vector<float> numbers(weights.tensors()[t].columns, value);
@@ -98,15 +138,22 @@ bool Draws(const Outcome& outcome, std::int32_t id) {
 }
 
 // Requests that meet token 95, in the prompt or by drawing it, meet what is not finite; the others
-// keep their bits, also in pages that those had.
+// keep their bits, also in pages that those had, and where 95 was a guess.
 TEST(NotFiniteTest, FailsTheRequestsThatMeetItAndNoOthers) {
-  for (const float value :
-       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [value, speculation] : {std::pair{nan, Speculation::kOff},
+                                           {infinity, Speculation::kOff},
+                                           {nan, Speculation::kModule},
+                                           {infinity, Speculation::kModule}}) {
     policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
                                                        policy::WeightsUse::kInference);
-    const auto run = [&] {
-      Engine engine(weights, TestCpu(2),
-                    WithPages(weights.config(), 20, {.page_tokens = 16, .prefill_tokens = 24}));
+    const auto run = [&, speculation = speculation] {
+      Engine engine(
+          weights, TestCpu(2),
+          WithPages(
+              weights.config(), 20,
+              {.page_tokens = 16, .prefill_tokens = 24, .speculation = speculation, .drafts = 3}));
       for (std::uint64_t id = 0; id < 40; ++id) {
         Request r = MakeRequest(id, weights.config());
         std::replace(r.prompt.begin(), r.prompt.end(), 95, 94);
@@ -186,8 +233,23 @@ TEST(CancelTest, EndsARequestWhereverItIsAndLeavesTheOthersBits) {
     }
   }
   EXPECT_GT(cancelled, 5U);
+}
+
+TEST(CancelTest, KnowsItsIds) {
+  const policy::Weights weights = policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
+                                                           policy::WeightsUse::kInference);
   Engine engine(weights, TestCpu(), WithPages(weights.config(), 14));
-  EXPECT_FALSE(engine.Cancel(3));
+  EXPECT_FALSE(engine.Cancel(3)) << "no such request";
+  ASSERT_TRUE(engine.Add(MakeRequest(3, weights.config())));
+  EXPECT_TRUE(engine.Cancel(3));
+  EXPECT_FALSE(engine.Cancel(3)) << "cancelled already";
+  const Status again = engine.Add(MakeRequest(3, weights.config()));
+  ASSERT_FALSE(again) << "it ends with the next step";
+  EXPECT_EQ(again.error().code, Code::kBusy);
+  ASSERT_EQ(Drain(engine).size(), 1U);
+  EXPECT_FALSE(engine.Cancel(3)) << "over";
+  EXPECT_TRUE(engine.Add(MakeRequest(3, weights.config())));
+  EXPECT_EQ(Drain(engine)[0].samples[0].finish == Finish::kCancelled, false);
 }
 
 TEST(CallbackTest, HearsEveryTokenAndMayAddAndCancel) {

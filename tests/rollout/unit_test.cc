@@ -179,6 +179,15 @@ TEST_F(UnitTest, NothingAskedIsNothingMade) {
   EXPECT_EQ(Run(Unit({}, 1, 4, 1)).completions_size(), 0);
 }
 
+TEST_F(UnitTest, BillionsOfSamplesAreRefusedBeforeThereIsRoomMadeForThem) {
+  Engine engine(weights_, TestCpu(), Options());
+  const auto refused = engine.Run(Unit(kPrompts, 4000000000U, 4, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kExhausted);
+  EXPECT_THAT(refused.error().message, HasSubstr("20000000000 samples"));
+  EXPECT_TRUE(engine.Run(Unit(kPrompts, 1, 4, 1)));
+}
+
 TEST_F(UnitTest, AsLongAsTheModelAllowsIsNotTooLong) {
   EXPECT_EQ(Run(Unit({Ids(250, 1)}, 1, 6, 1)).completions(0).ids_size(), 6);
 }

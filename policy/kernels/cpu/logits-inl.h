@@ -55,7 +55,8 @@ std::int32_t Likeliest(const float* x, std::size_t n, const LogitStats& stats) {
     at += kL;
   while (at + 1 < n && x[at] != stats.most)
     ++at;
-  return static_cast<std::int32_t>(at);
+  // Where no logit is the largest, one is not a number: any token will do, within the row.
+  return static_cast<std::int32_t>(std::min(at, n - 1));
 }
 
 using D64 = hn::ScalableTag<double>;

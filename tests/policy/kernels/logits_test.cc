@@ -198,6 +198,28 @@ TEST_P(LogitsTest, TokensWithoutProbabilityAreNeverDrawn) {
   EXPECT_NEAR(got[1].entropy, std::log(2), 1e-6);
 }
 
+// Whoever looks at the log-probability sees it; whoever takes the token all the same (a guess)
+// stays inside the vocabulary.
+TEST_P(LogitsTest, ATokenAfterWhatIsNotANumberIsOneOfTheVocabulary) {
+  for (const std::size_t vocabulary : {16UL, 96UL, 100UL, 2048UL}) {
+    Matrix<float> hidden(4, 1), weights(vocabulary, 1);
+    std::fill(weights.numbers.begin(), weights.numbers.end(), 1.0F);
+    std::fill(hidden.numbers.begin(), hidden.numbers.end(), std::nanf(""));
+    PackedMatrix head(vocabulary, 1, NumberKind::kFp32);
+    head.Pack(0, std::as_const(weights).rows());
+    SampleRequest requests[] = {{0, 0.5}, {1, 0.999}, {1, 0.5}, {1, 0.5}};
+    requests[2].top_k = 3;
+    requests[3].top_p = 0.5F;
+    SampledToken got[4];
+    SampleTokens<float>(one, std::as_const(hidden).rows(), head, requests, got);
+    for (const SampledToken& token : got) {
+      EXPECT_GE(token.token, 0) << vocabulary;
+      EXPECT_LT(token.token, static_cast<std::int32_t>(vocabulary));
+      EXPECT_TRUE(std::isnan(token.logprob));
+    }
+  }
+}
+
 TEST_P(LogitsTest, BackwardMatchesTheFormula) {
   constexpr std::size_t kRows = 5, kWide = 12, kVocabulary = 70;
   const Head<float> head(kRows, kWide, kVocabulary, 0.5F);
