@@ -30,11 +30,11 @@ DrawnToken CpuDraw(std::vector<float> x, const DrawRequest& r, double draw) {
   const std::size_t n = x.size();
   x.resize(n + 64);
   const cpu::LogitStats stats =
-      kernels.stats(x.data(), n, r.temperature == 0 ? 1 : r.temperature, false);
-  std::int32_t token = stats.likeliest;
+      kernels.stats(x.data(), n, r.temperature == 0 ? 1 : r.temperature, false, nullptr);
+  std::int32_t token = kernels.likeliest(x.data(), n, stats);
   if (r.temperature != 0) {
     cpu::KeepCandidates(x.data(), n, stats, {r.top_k, r.top_p, r.min_p});
-    cpu::PickRow row{x.data(), stats, draw, 0};
+    cpu::PickRow row{x.data(), stats, draw, 0, nullptr};
     kernels.pick(&row, 1, n);
     token = row.token;
   }
