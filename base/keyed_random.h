@@ -23,6 +23,9 @@ class KeyedRandom {
   /// The same family narrowed by one more coordinate (a visit, a prompt id, a sample index).
   [[nodiscard]] KeyedRandom With(std::uint64_t coordinate) const;
 
+  /// What the family is, as Philox's key: for draws that are made elsewhere by the same rule.
+  [[nodiscard]] std::uint64_t key() const { return key_; }
+
   /// 64 uniform bits at `position`.
   [[nodiscard]] std::uint64_t Bits(std::uint64_t position) const;
 

@@ -1,5 +1,8 @@
 # cmake --install, and find_package(aha) against the prefix or this build folder (-Daha_DIR=build/release).
 # Two export sets, so that what needs no LibTorch can be used without one, and a third for plug-ins.
+if(AHA_CUDA)
+  return()  # a build for this machine: no package of it
+endif()
 include(CMakePackageConfigHelpers)
 set(package lib/cmake/aha)
 get_property(libraries GLOBAL PROPERTY AHA_LIBRARIES)

@@ -18,6 +18,9 @@ if(PkgConfig_FOUND)
   pkg_check_modules(HWY ${AHA_FIND} IMPORTED_TARGET libhwy)
 endif()
 
+# Gloo's headers, which c10d's own want; the code is in LibTorch. Ranks of CPUs (aha_parallel) need them.
+find_path(AHA_GLOO_INCLUDE gloo/config.h)
+
 # FLINT and Arb come without a package file.
 find_path(AHA_ARB_INCLUDE acb.h)
 find_library(AHA_FLINT_LIBRARY flint)

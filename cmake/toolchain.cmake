@@ -12,6 +12,7 @@ endif()
 
 option(AHA_BUILD_TESTS "Build the tests" ON)
 option(AHA_BUILD_BENCH "Build the benchmarks that need Google Benchmark" OFF)
+option(AHA_CUDA "Build with the CUDA toolkit, NCCL and LibTorch's CUDA build (preset cuda; tools/cuda.sh fetches them)" OFF)
 option(AHA_FUZZ "Build the libFuzzer targets alone, with clang and without LibTorch (preset fuzz)" OFF)
 set(AHA_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 
@@ -21,15 +22,17 @@ if(AHA_MOLD)
 endif()
 
 # Aha's own files alone: those who link its libraries choose their own warnings.
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+set(AHA_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  add_compile_options(-Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there (PR105651)
+  list(APPEND AHA_WARNINGS -Wno-restrict)  # GCC 12 sees overlaps in std::string that are not there (PR105651)
 endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${AHA_WARNINGS}>")
 
 # -ffp-contract=off: a compiler that fuses a*b+c where it likes changes bits between builds.
 add_library(aha_flags INTERFACE)
 target_compile_features(aha_flags INTERFACE cxx_std_20)
-target_compile_options(aha_flags INTERFACE -ffp-contract=off)
+target_compile_options(aha_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+                                           $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>)
 target_include_directories(aha_flags INTERFACE
                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
                            $<INSTALL_INTERFACE:include>)

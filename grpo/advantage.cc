@@ -150,4 +150,53 @@ std::vector<double> OverTokens(std::span<const double> advantage_S,
   return tokens;
 }
 
+bool HasStepSignal(const std::vector<std::vector<StepReward>>& samples) {
+  std::vector<double> all;
+  std::size_t known = 0;
+  for (const auto& steps : samples) {
+    known += steps.empty() ? 0 : 1;
+    for (const StepReward& step : steps)
+      all.push_back(step.reward);
+  }
+  return known > 1 && !AllEqual(all);
+}
+
+std::vector<std::vector<double>> ProcessAdvantages(
+    const std::vector<std::vector<StepReward>>& samples,
+    std::span<const std::int64_t> lengths_S,
+    GroupScale scale,
+    double epsilon) {
+  std::vector<std::vector<double>> rewards, tokens;
+  const bool signal = HasStepSignal(samples);
+  for (const auto& steps : samples) {
+    std::vector<double>& row = rewards.emplace_back();
+    for (const StepReward& step : steps)
+      row.push_back(signal ? step.reward : 0);
+  }
+  const auto advantages = StepAdvantages(rewards, scale, epsilon);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    std::vector<std::int64_t> ends;
+    for (const StepReward& step : samples[i])
+      ends.push_back(step.end);
+    tokens.push_back(OverTokens(advantages[i], ends, lengths_S[i]));
+  }
+  return tokens;
+}
+
+GaeResult Gae(std::span<const double> reward_T,
+              std::span<const double> value_T,
+              double gamma,
+              double lambda) {
+  GaeResult out{std::vector<double>(reward_T.size()), std::vector<double>(reward_T.size())};
+  double next_value = 0, next_advantage = 0;
+  for (std::size_t t = reward_T.size(); t-- > 0;) {
+    const double delta = reward_T[t] + gamma * next_value - value_T[t];
+    next_advantage = delta + gamma * lambda * next_advantage;
+    next_value = value_T[t];
+    out.advantage_T[t] = next_advantage;
+    out.return_T[t] = next_advantage + next_value;
+  }
+  return out;
+}
+
 }  // namespace aha::grpo

@@ -72,6 +72,36 @@ std::vector<double> OverTokens(std::span<const double> advantage_S,
                                std::span<const std::int64_t> end_S,
                                std::int64_t length);
 
+/// What a step of a completion is worth, and where it ends: one past its last token.
+struct StepReward {
+  std::int64_t end = 0;
+  double reward = 0;
+};
+
+/// The advantage of each token by process supervision. @param samples steps of each sample of a
+/// group, ends rising, none where the sample has no reward. @param lengths_S tokens of each. Fewer
+/// than two samples with steps, or rewards that are all equal: zeros.
+std::vector<std::vector<double>> ProcessAdvantages(
+    const std::vector<std::vector<StepReward>>& samples,
+    std::span<const std::int64_t> lengths_S,
+    GroupScale scale,
+    double epsilon);
+
+/// Whether the rewards of a group's steps differ: the same for process supervision as HasSignal.
+bool HasStepSignal(const std::vector<std::vector<StepReward>>& samples);
+
+/// Generalised advantage estimates (arXiv:1506.02438) for a critic's values.
+struct GaeResult {
+  std::vector<double> advantage_T;
+  std::vector<double> return_T;  ///< advantage + value: what the critic learns
+};
+/// delta_t = r_t + gamma V_{t+1} - V_t; A_t = delta_t + gamma lambda A_{t+1}; the value after the
+/// last token is 0. Spans have T elements each.
+GaeResult Gae(std::span<const double> reward_T,
+              std::span<const double> value_T,
+              double gamma,
+              double lambda);
+
 /// Whether a group's valid rewards differ: without that there is nothing to learn from it.
 bool HasSignal(std::span<const std::optional<double>> rewards);
 

@@ -65,6 +65,16 @@ bool Idle(const Sample& s, const ObjectiveRule& rule) {
   return std::all_of(s.advantages.begin(), s.advantages.end(), [](float a) { return a == 0; });
 }
 
+// "; TENSOR of the weights holds NaN or infinity", where one does.
+std::string WithTensor(const policy::Weights& weights) {
+  const std::string tensor = policy::FirstNotFinite(weights);
+  return tensor.empty() ? tensor : fmt::format("; {} of the weights holds NaN or infinity", tensor);
+}
+
+std::string Text(double value) {  // -nan is NaN
+  return std::isnan(value) ? "NaN" : fmt::format("{}", value);
+}
+
 template <class Values>
 std::size_t FirstNotFinite(const Values& values) {
   return static_cast<std::size_t>(
@@ -110,7 +120,7 @@ Learner::Learner(policy::Weights& weights,
     : weights_(weights),
       config_(weights.config()),
       options_(options),
-      update_(weights, cpu, options.adamw, options.bias_rate) {}
+      update_(weights, cpu, options.adamw, options.bias_rate, options.most_tape_bytes) {}
 
 std::vector<std::vector<float>> Learner::LogprobsBy(const policy::Weights& weights,
                                                     const std::vector<Sample>& samples) const {
@@ -168,8 +178,9 @@ Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
     c.advantage_T = s.advantages;
     c.truncated = s.truncated;
     if (const std::size_t t = FirstNotFinite(c.logprob_T); t < length) {
-      totals.report.not_finite = fmt::format("the log-probability of sample {}, token {} is {}",
-                                             batch.number[i], t, c.logprob_T[t]);
+      totals.report.not_finite =
+          fmt::format("the log-probability of sample {}, token {} is {}{}", batch.number[i], t,
+                      Text(c.logprob_T[t]), WithTensor(weights_));
       return std::vector<float>(logprob_N.size(), 0.0F);
     }
     for (std::size_t t = 0; batch.on_policy && t < length; ++t) {
@@ -187,7 +198,7 @@ Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
     if (!std::isfinite(sums.loss) || bad < length) {
       totals.report.not_finite = fmt::format(
           "the loss of sample {} is {} (its log-probability at token {} is {}, its advantage {})",
-          batch.number[i], sums.loss, std::min(bad, length - 1),
+          batch.number[i], Text(sums.loss), std::min(bad, length - 1),
           c.logprob_T[std::min(bad, length - 1)], s.advantage);
       return std::vector<float>(logprob_N.size(), 0.0F);
     }
@@ -267,6 +278,17 @@ Status Learner::RunMiniBatch(const std::vector<Sample>& samples,
 Result<LearnReport> Learner::Step(const std::vector<Sample>& samples,
                                   const policy::Weights* reference,
                                   double learning_rate) {
+  const auto before = [](const Sample& a, const Sample& b) { return a.order < b.order; };
+  if (std::is_sorted(samples.begin(), samples.end(), before))
+    return StepInOrder(samples, reference, learning_rate);
+  std::vector<Sample> sorted = samples;
+  std::stable_sort(sorted.begin(), sorted.end(), before);
+  return StepInOrder(sorted, reference, learning_rate);
+}
+
+Result<LearnReport> Learner::StepInOrder(const std::vector<Sample>& samples,
+                                         const policy::Weights* reference,
+                                         double learning_rate) {
   AHA_TRY(Check(config_, samples));
   if (options_.rule.kl > 0 && reference == nullptr)
     return Fail(Code::kInternal, "kl > 0 needs a reference policy");

@@ -21,6 +21,7 @@ struct Sample {
   double advantage = 0;
   std::vector<float> advantages = {};  ///< one a completion token; empty: `advantage` for all
   bool truncated = false;              ///< by the length limit
+  std::uint64_t order = 0;             ///< its place in the step, whenever it came
 };
 
 struct LearnerOptions {
@@ -33,6 +34,7 @@ struct LearnerOptions {
   bool mtp_to_trunk = false;
   std::int64_t updates = 1;  ///< mini-batches that a step's samples are split into
   std::int64_t micro_batch_tokens = 4096;
+  std::size_t most_tape_bytes = policy::Update::kMostTapeBytes;
 };
 
 /// Means over the step's tokens, unless said otherwise.
@@ -63,10 +65,12 @@ class Learner {
   Learner(policy::Weights& weights, const policy::cpu::Cpu& cpu, const LearnerOptions& options);
 
   /// One GRPO step: `samples` whose reward failed are left out by the caller. Mini-batches are cut
-  /// in the given order. Old log-probabilities are the rollout's: it ran the same kernels on the
-  /// same weights, so before the first update every ratio is 1. Where one is not, the step fails
-  /// and names the token (law 1). With an off-policy weight the learner computes them afresh, and
-  /// the rollout's are the sampler's. `reference` is needed when options.rule.kl > 0.
+  /// in the order of Sample::order (as given where that is equal), so that it does not matter in
+  /// which order completions came back. Old log-probabilities are the rollout's: it ran the same
+  /// kernels on the same weights, so before the first update every ratio is 1. Where one is not,
+  /// the step fails and names the token (law 1). With an off-policy weight the learner computes
+  /// them afresh, and the rollout's are the sampler's. `reference` is needed when options.rule.kl >
+  /// 0.
   Result<LearnReport> Step(const std::vector<Sample>& samples,
                            const policy::Weights* reference,
                            double learning_rate);
@@ -80,6 +84,9 @@ class Learner {
   policy::AdamW& optimizer() { return update_.optimizer(); }
 
  private:
+  Result<LearnReport> StepInOrder(const std::vector<Sample>& samples,
+                                  const policy::Weights* reference,
+                                  double learning_rate);
   struct MiniBatch;
   struct Totals;
   Status RunMiniBatch(const std::vector<Sample>& samples,

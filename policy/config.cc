@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20U;
 
-// FP8 files as DeepSeek-V3 is released: the loader multiplies their scales in, nothing else changes.
+// FP8 files as DeepSeek-V3 is released: the loader multiplies their scales in, nothing else
+// changes.
 void ReadQuantization(KeyReader& keys) {
   const Json* quantization = keys.Find("quantization_config");
   if (quantization == nullptr) return;
@@ -48,6 +49,7 @@ void ReadShape(KeyReader& keys, const Architecture& architecture, PolicyConfig& 
   keys.Require("hidden_act", "silu");
   keys.Require("attention_dropout", 0.0);
   ReadQuantization(keys);
+  RefuseForeignKeys(keys);
 }
 
 void ReadTokensAndType(KeyReader& keys, PolicyConfig& c) {
@@ -99,7 +101,8 @@ void RefuseAbsurd(KeyReader& keys, const Architecture& architecture, const Polic
   for (const TensorSpec& spec : TensorsOf(c))
     parameters += static_cast<double>(spec.numbers());
   if (parameters > kMostParameters)
-    keys.Refuse("hidden_size", fmt::format("and the other sizes make {:.3g} parameters", parameters));
+    keys.Refuse("hidden_size",
+                fmt::format("and the other sizes make {:.3g} parameters", parameters));
 }
 
 Result<const Architecture*> FindArchitecture(KeyReader& keys) {
@@ -147,8 +150,7 @@ Result<PolicyConfig> ReadConfig(const std::filesystem::path& folder) {
 }
 
 Result<PolicyConfig> ParseConfig(std::string_view json, std::string_view where) {
-  if (json.size() > kMaxConfigBytes)
-    return Fail(Code::kCorrupt, "{}: larger than 16 MiB", where);
+  if (json.size() > kMaxConfigBytes) return Fail(Code::kCorrupt, "{}: larger than 16 MiB", where);
   AHA_TRY(ParseStrictJson(json, where));  // no deep nesting, no repeated keys
   const Json object = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Fail(Code::kCorrupt, "{}: must be a JSON object", where);

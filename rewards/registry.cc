@@ -15,6 +15,7 @@
 #include "rewards/verifiers/math/verifier.h"
 #include "rewards/verifiers/overlength.h"
 #include "rewards/verifiers/repetition.h"
+#include "rewards/verifiers/steps.h"
 
 namespace aha::rewards {
 namespace {
@@ -80,6 +81,24 @@ RewardInfo OverlengthInfo() {
           .sha256 = {}};
 }
 
+RewardInfo StepsInfo() {
+  return {.name = "steps",
+          .doc = "share of the worked equations (3 + 4 = 7) that hold; each is a step with a score "
+                 "of its own, for advantage: \"process\"",
+          .keys = {{.name = "right",
+                    .doc = "score of an equation that holds",
+                    .default_value = 1.0,
+                    .min = -1000,
+                    .max = 1000},
+                   {.name = "wrong",
+                    .doc = "score of one that does not, and of a completion without any",
+                    .default_value = 0.0,
+                    .min = -1000,
+                    .max = 1000}},
+          .file = {},
+          .sha256 = {}};
+}
+
 RewardInfo InstructionsInfo() {
   return {.name = "instructions",
           .doc = "share of the reference's instructions (IFEval's kinds) that the answer keeps",
@@ -137,6 +156,9 @@ Registry Registry::BuiltIns() {
   add(OverlengthInfo(), MakeOverlength);
   add(InstructionsInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
     return std::make_unique<InstructionsReward>(config.Bool("all_or_nothing"));
+  });
+  add(StepsInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
+    return std::make_unique<StepsReward>(config.Real("right"), config.Real("wrong"));
   });
   add({.name = "code",
        .doc = "1 when the program passes its test cases in a sandbox, else 0",

@@ -27,12 +27,15 @@ Outcome Failed(proto::Failure::Kind kind, std::string_view detail) {
 namespace {
 
 // What a verifier must never return.
-void Sanitize(Outcome* outcome) {
+void Sanitize(const ScoreInput& input, Outcome* outcome) {
   if (outcome->what_case() == Outcome::WHAT_NOT_SET) {
     *outcome = Failed(proto::Failure::CRASH, "the verifier returned neither a score nor a failure");
   } else if (outcome->has_score() && !std::isfinite(outcome->score())) {
     *outcome = Failed(proto::Failure::NOT_FINITE,
                       fmt::format("the verifier returned {}", outcome->score()));
+  } else if (const std::string fault = FaultOfSteps(*outcome, input.completion.size());
+             !fault.empty()) {
+    *outcome = Failed(proto::Failure::CRASH, "the verifier returned " + fault);
   }
 }
 
@@ -49,12 +52,30 @@ void AddNote(std::string_view name, std::string_view value, Outcome* outcome) {
   note->set_value(ToValidUtf8(value));
 }
 
+std::string FaultOfSteps(const Outcome& outcome, std::uint64_t bytes) {
+  if (outcome.steps_size() > 0 && !outcome.has_score()) return "steps without a score";
+  std::uint64_t before = 0;
+  for (int s = 0; s < outcome.steps_size(); ++s) {
+    const proto::StepScore& step = outcome.steps(s);
+    if (!step.has_score() || !std::isfinite(step.score())) {
+      return fmt::format("step {} with a score of {}", s,
+                         step.has_score() ? fmt::to_string(step.score()) : "nothing");
+    }
+    if (step.end() <= before || step.end() > bytes) {
+      return fmt::format("step {} that ends at byte {}, after one that ends at {}, of {} bytes", s,
+                         step.end(), before, bytes);
+    }
+    before = step.end();
+  }
+  return {};
+}
+
 Outcome ScoreSafely(const Reward& reward, const ScoreInput& input) {
   const auto start = std::chrono::steady_clock::now();
   auto scored = Guard("the verifier threw", [&] { return reward.Score(input); });
   Outcome outcome =
       scored ? *std::move(scored) : Failed(proto::Failure::CRASH, scored.error().message);
-  Sanitize(&outcome);
+  Sanitize(input, &outcome);
   outcome.set_ms(MsSince(start));
   return outcome;
 }
@@ -75,9 +96,9 @@ std::vector<Outcome> ScoreBatchSafely(const BatchReward& reward,
       fault.empty() ? *std::move(scored)
                     : std::vector<Outcome>(inputs.size(), Failed(proto::Failure::CRASH, fault));
   const double each = MsSince(start) / static_cast<double>(std::max<std::size_t>(1, inputs.size()));
-  for (Outcome& outcome : outcomes) {
-    Sanitize(&outcome);
-    outcome.set_ms(each);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    Sanitize(inputs[i], &outcomes[i]);
+    outcomes[i].set_ms(each);
   }
   return outcomes;
 }

@@ -51,6 +51,10 @@ inline constexpr int kLanes = 3;
 /// Adds a fact about a verdict or a failure: `aha score` writes it as a field of its own.
 void AddNote(std::string_view name, std::string_view value, Outcome* outcome);
 
+/// What is wrong with the steps of an outcome on a completion of so many bytes; empty: nothing. Steps
+/// stand beside a score, have finite scores, and their ends rise from 1 to `bytes` at most.
+std::string FaultOfSteps(const Outcome& outcome, std::uint64_t bytes);
+
 /// A verifier with its configuration applied.
 class Reward {
  public:

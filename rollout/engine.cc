@@ -118,7 +118,9 @@ std::vector<Outcome> Engine::TakeOutcomes() {
 
 EngineTotals Engine::totals() const {
   EngineTotals totals = totals_;
-  if (scheduler_) totals.preemptions = scheduler_->preemptions();
+  if (!scheduler_) return totals;
+  totals.preemptions = scheduler_->preemptions();
+  totals.most_pages = scheduler_->pages().most_used();
   return totals;
 }
 

@@ -1,5 +1,6 @@
 #include "rollout/kv_pages.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace aha::rollout {
@@ -15,6 +16,7 @@ std::int32_t KvPages::Take() {
   const std::int32_t page = free_.back();
   free_.pop_back();
   owners_[static_cast<std::size_t>(page)] = 1;
+  most_used_ = std::max(most_used_, total() - free());
   return page;
 }
 

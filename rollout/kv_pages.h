@@ -17,6 +17,8 @@ class KvPages {
   [[nodiscard]] std::size_t page_tokens() const { return pool_.page_tokens(); }
   [[nodiscard]] std::size_t total() const { return owners_.size(); }
   [[nodiscard]] std::size_t free() const { return free_.size(); }
+  /// Pages that had an owner at one time, at most so far.
+  [[nodiscard]] std::size_t most_used() const { return most_used_; }
   [[nodiscard]] std::size_t PagesFor(std::size_t tokens) const {
     return (tokens + page_tokens() - 1) / page_tokens();
   }
@@ -39,6 +41,7 @@ class KvPages {
   policy::KvPool pool_;
   std::vector<std::uint32_t> owners_;
   std::vector<std::int32_t> free_;
+  std::size_t most_used_ = 0;
 };
 
 }  // namespace aha::rollout

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "rollout/engine.h"
+#include "rollout/unit.h"
 
 namespace aha::rollout {
-namespace {
 
 Request RequestOf(const proto::SampleRequest& unit,
                   const proto::GroupRequest& group,
@@ -26,7 +26,7 @@ Request RequestOf(const proto::SampleRequest& unit,
   return request;
 }
 
-void Fill(proto::Completion& completion, const SampleOutcome& sample) {
+void FillCompletion(proto::Completion& completion, const SampleOutcome& sample) {
   completion.mutable_ids()->Assign(sample.ids.begin(), sample.ids.end());
   completion.mutable_logprobs()->Assign(sample.logprobs.begin(), sample.logprobs.end());
   completion.set_finish(sample.finish == Finish::kStop ? proto::FINISH_STOP : proto::FINISH_LENGTH);
@@ -38,6 +38,8 @@ void Fill(proto::Completion& completion, const SampleOutcome& sample) {
     out.set_version(run.version);
   }
 }
+
+namespace {
 
 // Completions of one group, their keys set.
 std::vector<proto::Completion*> AddGroup(const proto::SampleRequest& unit,
@@ -91,7 +93,7 @@ struct Engine::UnitBoard {
                     fmt::format("prompt {}: {}", place.prompt_id, outcome.error->message)};
     }
     for (std::size_t s = 0; s < outcome.samples.size(); ++s)
-      Fill(*place.completions[s], outcome.samples[s]);
+      FillCompletion(*place.completions[s], outcome.samples[s]);
     return --left[place.unit] == 0;
   }
 };

@@ -83,7 +83,12 @@ Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double lear
   report.tokens = counts.targets;
   report.loss = nll / targets;
   report.mtp_loss = mtp / mtp_targets;
-  AHA_ASSIGN(report.update, update_.Finish(learning_rate));
+  auto finished = update_.Finish(learning_rate);
+  if (!finished) {
+    return Fail(finished.error().code, "{}; lower the learning rate or clip_norm",
+                finished.error().message);
+  }
+  report.update = std::move(*finished);
   return report;
 }
 

@@ -106,6 +106,6 @@ Pip() {
   if [[ -t 2 ]]; then screen=/dev/stderr; fi
   PIP_REQUIRE_VIRTUALENV=0 python3 -m pip download --no-deps --no-cache-dir --no-input --retries 1 \
     --disable-pip-version-check --only-binary=:all: --implementation cp --python-version 3.11 \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
-    --platform manylinux2014_x86_64 --log "$3" --dest "$2" "$1" >"$screen" 2>&1 </dev/null
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 \
+    --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --log "$3" --dest "$2" "$1" >"$screen" 2>&1 </dev/null
 }

@@ -13,7 +13,10 @@
 #include "policy/checkpoint/checkpoint.h"
 #include "policy/checkpoint/safetensors.h"
 #include "policy/model/head.h"
+#include "policy/cuda/device.h"
+#include "rollout/cuda/generator.h"
 #include "rollout/engine.h"
+#include "rollout/unit.h"
 #include "sft/chat_template.h"
 
 namespace aha::pipelines {
@@ -83,16 +86,32 @@ void AddEval(CLI::App& app, Action& action) {
 // --- generate -----------------------------------------------------------------------------------
 
 struct GenerateOptions {
-  std::string folder, prompt, prompt_template;
+  std::string folder, prompt, prompt_template, device = "cpu";
   std::uint32_t max_new = 128, top_k = 0, samples = 1, threads = 0;
   double temperature = 1, top_p = 1;
   std::uint64_t seed = 1;
   bool json = false;
 };
 
-Status RunGenerate(const GenerateOptions& o) {
+Result<proto::SampleReply> SampleOnCpu(const Model& model, const proto::SampleRequest& request, std::uint32_t threads) {
   AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
-  const policy::cpu::Cpu cpu(target, WorkThreads(o.threads));
+  const policy::cpu::Cpu cpu(target, WorkThreads(threads));
+  rollout::Engine engine(model.weights, cpu, {.stop_ids = model.stop_ids});
+  return engine.Run(request);
+}
+
+Result<proto::SampleReply> SampleOnGpu(const Model& model, const proto::SampleRequest& request) {
+  AHA_ASSIGN(const std::unique_ptr<rollout::Generator> generator, rollout::CudaGenerator(model.weights, {}));
+  rollout::Request asked = rollout::RequestOf(request, request.groups(0), 0);
+  asked.stop_ids = model.stop_ids;
+  AHA_ASSIGN(const rollout::Outcome outcome, generator->Run(asked));
+  proto::SampleReply reply;
+  for (const rollout::SampleOutcome& sample : outcome.samples) rollout::FillCompletion(*reply.add_completions(), sample);
+  return reply;
+}
+
+Status RunGenerate(const GenerateOptions& o) {
+  if (o.device == "cuda") AHA_TRY(policy::cuda::FindDevice());
   std::string prompt = o.prompt;
   if (!o.prompt_template.empty()) {
     AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(o.prompt_template, o.folder));
@@ -110,8 +129,8 @@ Status RunGenerate(const GenerateOptions& o) {
   proto::GroupRequest& group = *request.add_groups();
   group.set_samples(o.samples);
   for (const std::int32_t id : ids) group.add_prompt_ids(static_cast<std::uint32_t>(id));
-  rollout::Engine engine(model.weights, cpu, {.stop_ids = model.stop_ids});
-  AHA_ASSIGN(const proto::SampleReply reply, engine.Run(request));
+  AHA_ASSIGN(const proto::SampleReply reply,
+             o.device == "cuda" ? SampleOnGpu(model, request) : SampleOnCpu(model, request, o.threads));
   for (const proto::Completion& completion : reply.completions()) {
     std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
     std::vector<std::int32_t> shown = tokens;
@@ -140,6 +159,7 @@ void AddGenerate(CLI::App& app, Action& action) {
   command->add_option("--top-k", o->top_k, "Most candidates; 0: all");
   command->add_option("--samples", o->samples, "Completions")->check(CLI::Range(1, 4096));
   command->add_option("--seed", o->seed, "Seed of the draws");
+  command->add_option("--device", o->device, "cpu, or cuda: the first GPU, in a build with CUDA")->check(CLI::IsMember({"cpu", "cuda"}));
   command->add_option("--threads", o->threads, "CPU threads; 0: every core");
   command->add_flag("--json", o->json, "Print a line of JSON for each completion");
   command->callback([&action, o] { action = [o] { return RunGenerate(*o); }; });

@@ -100,6 +100,7 @@ Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   out["reason"] = outcome.reason();
   if (explain) out["explain"] = Explained(reward, input, out);
   for (const auto& note : outcome.notes()) out[note.name()] = note.value();
+  for (const auto& step : outcome.steps()) out["steps"].push_back({{"end", step.end()}, {"score", step.score()}});
   return out;
 }
 

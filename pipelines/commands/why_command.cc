@@ -99,11 +99,16 @@ Json OutcomeJson(const std::string& name, const proto::Outcome& outcome) {
   if (outcome.has_reason()) json["reason"] = outcome.reason();
   for (const proto::Note& note : outcome.notes())
     json["notes"][note.name()] = note.value();
+  for (const proto::StepScore& step : outcome.steps()) {
+    json["steps"].push_back(
+        {{"end", step.end()}, {"token_end", step.token_end()}, {"score", step.score()}});
+  }
   return json;
 }
 
-Json TokensJson(const proto::Completion& completion,
+Json TokensJson(const proto::SampleRecord& sample,
                 const std::optional<policy::Tokenizer>& tokenizer) {
+  const proto::Completion& completion = sample.completion();
   Json tokens = Json::array();
   for (int i = 0; i < completion.ids_size(); ++i) {
     const auto id = static_cast<std::int32_t>(completion.ids(i));
@@ -111,6 +116,7 @@ Json TokensJson(const proto::Completion& completion,
     if (tokenizer) token["text"] = Printable(tokenizer->Decode(std::vector<std::int32_t>{id}));
     token["logprob"] = i < completion.logprobs_size() ? Json(completion.logprobs(i)) : Json();
     token["weights_version"] = VersionAt(completion, static_cast<std::uint32_t>(i));
+    if (i < sample.token_advantage_size()) token["advantage"] = sample.token_advantage(i);
     tokens.push_back(std::move(token));
   }
   return tokens;
@@ -148,7 +154,7 @@ Json SampleJson(const SampleAddress& address,
           {"group_mean", figures.scored > 0 ? Json(figures.mean) : Json()},
           {"group_std", figures.scored > 1 ? Json(figures.deviation) : Json()},
           {"advantage", sample.has_advantage() ? Json(sample.advantage()) : Json()},
-          {"tokens", TokensJson(completion, tokenizer)}};
+          {"tokens", TokensJson(sample, tokenizer)}};
 }
 
 void PrintRewards(const Json& sample) {
@@ -164,6 +170,11 @@ void PrintRewards(const Json& sample) {
         line += fmt::format("   {}={}", name, OneLine(note.get<std::string>()));
     }
     PrintLine(line);
+    if (!reward.contains("steps")) continue;
+    for (const Json& step : reward["steps"]) {
+      PrintLine(fmt::format("    step to token {:<4} {:.4g}",
+                            step["token_end"].get<std::uint64_t>(), step["score"].get<double>()));
+    }
   }
 }
 
@@ -192,12 +203,15 @@ void PrintSample(const Json& s) {
                         NumberOr(s["group_mean"], "none"), NumberOr(s["group_std"], "none")));
   PrintLine(fmt::format("  {:<12} {}", "advantage",
                         NumberOr(s["advantage"], "none: the sample was left out")));
-  PrintLine("tokens: position, id, log-probability, weights version, text");
+  const bool own = !s["tokens"].empty() && s["tokens"][0].contains("advantage");
+  PrintLine(fmt::format("tokens: position, id, log-probability, weights version,{} text",
+                        own ? " advantage," : ""));
   for (const Json& token : s["tokens"]) {
     PrintLine(fmt::format(
-        "  {:>4} {:>7} {:>10} {:>5}  {}", token["position"].get<int>(), token["id"].get<int>(),
+        "  {:>4} {:>7} {:>10} {:>5}{}  {}", token["position"].get<int>(), token["id"].get<int>(),
         token["logprob"].is_null() ? "none" : fmt::format("{:.5f}", token["logprob"].get<double>()),
         token["weights_version"].get<std::uint64_t>(),
+        own ? fmt::format(" {:>8.4f}", token["advantage"].get<double>()) : "",
         token.contains("text") ? OneLine(token["text"].get<std::string>()) : ""));
   }
 }

@@ -45,7 +45,13 @@ const std::array<Preset, 7>& Table() {
        "  J = 1/G sum_i 1/|o_i| sum_t { min[rho A_i, clip(rho, 1 - clip_low, 1 + clip_high) A_i] - "
        "kl k3 }\n"
        "  A_i = (r_i - mean r) / (std r + advantage_epsilon) in the group; rho = pi / pi_old of a "
-       "token\n",
+       "token\n"
+       "  with advantage: \"process\", for step rewards r_j (reward { name: \"steps\" }): A_it = "
+       "sum "
+       "over the steps j of\n"
+       "  o_i that end at or after t of (r_j - mean r) / (std r + advantage_epsilon), over all "
+       "steps "
+       "of the group\n",
        {},
        "DeepSeekMath (arXiv:2402.03300) eq. 3 and 4; DeepSeek-R1 (arXiv:2501.12948). The papers do "
        "not say which\n"

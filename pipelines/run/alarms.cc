@@ -52,8 +52,8 @@ std::optional<Alarms::Verdict> Alarms::EqualRewards(double even) {
       static_cast<double>(even_steps_),
       fmt::format("no group had two different rewards for {} steps in a row: nothing is learned",
                   even_steps_),
-      "look at completions with `aha why`; take easier or harder prompts, a larger group_size, or "
-      "check the verifier"};
+      "look at completions with `aha why`; take easier or harder prompts, a larger group_size, "
+      "or check the verifier"};
 }
 
 void Alarms::Raise(const std::string& name,
@@ -85,12 +85,23 @@ std::vector<Alarm> Alarms::Observe(std::uint64_t step, std::span<const Metric> m
     return verdict;
   };
   const double even = Find(metrics, "groups_without_signal");
+  std::optional<Verdict> idle =
+      above(even, recipe_.no_signal_share(), "the share of groups whose rewards were all equal",
+            "take prompts of another difficulty, a larger group_size, or group_filter: \"refill\"");
+  const double masked = Find(metrics, "samples/masked");
+  if (masked > 0 && Find(metrics, "samples/busy") == 0) {
+    idle = Verdict{masked,
+                   fmt::format("{:.0f} samples were cut by max_new_tokens and masked, and no other "
+                               "had anything to learn from",
+                               masked),
+                   "raise max_new_tokens, or set mask_truncated: false"};
+  }
   Raise("equal_rewards", recipe_.equal_rewards(), step, EqualRewards(even), alarms);
   Raise("verifier_failures", recipe_.verifier_failures(), step,
         above(Find(metrics, "reward_failure_share"), recipe_.verifier_failures_share(),
               "the share of samples whose reward failed",
-              "the failures are in groups.bin (`aha why`); raise reward_timeout_s, or see to the "
-              "reward service"),
+              "`aha why` shows each failure with its detail; raise reward_timeout_s, or see to "
+              "the reward service"),
         alarms);
   const double entropy = Find(metrics, "entropy");
   std::optional<Verdict> collapse;
@@ -123,11 +134,7 @@ std::vector<Alarm> Alarms::Observe(std::uint64_t step, std::span<const Metric> m
               "the share of tokens whose ratio was clipped",
               "lower the learning rate or updates_per_step, or widen clip_low and clip_high"),
         alarms);
-  Raise(
-      "no_signal", recipe_.no_signal(), step,
-      above(even, recipe_.no_signal_share(), "the share of groups whose rewards were all equal",
-            "take prompts of another difficulty, a larger group_size, or group_filter: \"refill\""),
-      alarms);
+  Raise("no_signal", recipe_.no_signal(), step, idle, alarms);
   active_.erase("not_finite");
   return alarms;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "pipelines/sampling/step_ends.h"
 #include "rewards/weighted_sum.h"
 
 namespace aha::pipelines {
@@ -70,10 +71,12 @@ ScoredGroup MakeGroup(const Question& question, std::vector<std::int32_t> prompt
   return group;
 }
 
-void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& plan, proto::SampleRecord& sample) {
+void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& plan, std::size_t scored_bytes, const policy::Tokenizer& tokenizer,
+                  proto::SampleRecord& sample) {
   for (const proto::Outcome& outcome : scored.outcomes()) {
     proto::Outcome& recorded = *sample.add_outcome();
     recorded = outcome;
+    SetTokenEnds(sample.completion(), scored_bytes, tokenizer, recorded);
     recorded.clear_ms();  // what a clock measured would make every run's groups.bin another file
   }
   if (const auto total = rewards::WeightedSum(scored, plan.weights)) sample.set_total(*total);
@@ -139,7 +142,10 @@ Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, co
              experience.scorer->Score(rewards.specs, items, Deadline::After(plan.reward_timeout)));
   std::size_t at = 0;
   for (ScoredGroup& g : groups) {
-    for (proto::SampleRecord& sample : *g.record.mutable_sample()) TakeOutcomes(scored[at++], rewards, sample);
+    for (proto::SampleRecord& sample : *g.record.mutable_sample()) {
+      TakeOutcomes(scored[at], rewards, items[at].completion().size(), *experience.tokenizer, sample);
+      ++at;
+    }
   }
   return groups;
 }

@@ -85,7 +85,9 @@ class PretrainStage {
     for (; step < recipe_.steps(); ++step) {
       AHA_ASSIGN(const std::vector<sft::Example> batch, NextBatch());
       const double rate = schedule.At(static_cast<std::int64_t>(step));
-      AHA_ASSIGN(const sft::TrainReport trained, trainer_->Step(batch, rate));
+      const auto stepped = trainer_->Step(batch, rate);
+      if (!stepped) return tl::unexpected<Error>(state_->AtStep(step, stepped.error(), io_.init));
+      const sft::TrainReport& trained = *stepped;
       report.metrics = {{"loss", trained.loss},
                         {"mtp_loss", trained.mtp_loss},
                         {"tokens", static_cast<double>(trained.tokens)},
@@ -98,7 +100,10 @@ class PretrainStage {
         report.metrics.push_back({"held_out_loss", held_out});
       }
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
-      if (last || (step + 1) % recipe_.commit_every() == 0) AHA_TRY(state_->Commit(step + 1));
+      if (last || (step + 1) % recipe_.commit_every() == 0) {
+        const Status committed = state_->Commit(step + 1);
+        if (!committed) return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
+      }
       progress.Advance(1, fmt::format("loss {:.4f}", trained.loss));
     }
     report.checkpoint = io_.folder / "checkpoint";

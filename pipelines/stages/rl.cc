@@ -15,6 +15,7 @@
 #include "pipelines/sampling/scored_group.h"
 #include "pipelines/stages/rl_objective.h"
 #include "pipelines/stages/stage.h"
+#include "pipelines/stages/step_rewards.h"
 #include "pipelines/stages/training_state.h"
 
 namespace aha::pipelines {
@@ -47,7 +48,7 @@ SamplePlan SamplePlanOf(const StageIo& io, const proto::Rl& rl) {
   return plan;
 }
 
-void AddLearnMetrics(const grpo::LearnReport& report, double rate, double sample_seconds, double learn_seconds,
+void AddLearnMetrics(const grpo::LearnReport& report, std::size_t samples, double rate, double sample_seconds, double learn_seconds,
                      std::vector<Metric>& metrics) {
   // A step without a token to learn from has no entropy and no ratio; 0 would be a figure.
   const auto of = [&](double value) { return report.tokens > 0 ? value : std::numeric_limits<double>::quiet_NaN(); };
@@ -64,6 +65,7 @@ void AddLearnMetrics(const grpo::LearnReport& report, double rate, double sample
                                  {"ratio_max", of(report.ratio_max)},
                                  {"off_policy_weight", of(report.off_policy_weight)},
                                  {"off_policy_cut", of(report.off_policy_cut)},
+                                 {"samples/busy", static_cast<double>(samples) - static_cast<double>(report.idle_samples)},
                                  {"samples/idle", static_cast<double>(report.idle_samples)},
                                  {"samples/masked", static_cast<double>(report.masked_samples)},
                                  {"samples/dropped", static_cast<double>(report.dropped_samples)},
@@ -95,8 +97,12 @@ class RlStage {
     Progress progress(rl_.steps(), io_.stage->name(), step);
     StageReport report;
     for (; step < rl_.steps(); ++step) {
-      AHA_ASSIGN(std::vector<ScoredGroup> groups, Sample(step));
-      AHA_ASSIGN(report.metrics, Learn(step, groups));
+      auto sampled = Sample(step);
+      if (!sampled) return tl::unexpected<Error>(state_->AtStep(step, sampled.error(), io_.init));
+      std::vector<ScoredGroup> groups = *std::move(sampled);
+      auto learned = Learn(step, groups);
+      if (!learned) return tl::unexpected<Error>(state_->AtStep(step, learned.error(), io_.init));
+      report.metrics = *std::move(learned);
       for (const ScoredGroup& group : groups) {
         AHA_ASSIGN(const std::string bytes, Delimited(group.record));
         AHA_TRY(groups_file.Append(bytes));
@@ -105,8 +111,8 @@ class RlStage {
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
       AHA_TRY(alarmed);
       if ((step + 1) % rl_.commit_every() == 0 || step + 1 == rl_.steps()) {
-        AHA_TRY(state_->Commit(step + 1));
-        committed_ = step + 1;
+        const Status committed = state_->Commit(step + 1);
+        if (!committed) return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
       }
       progress.Advance(1, fmt::format("reward {:.3f}  {} {:.3f}", ValueOf(report.metrics, "reward"), AccuracyName(),
                                       ValueOf(report.metrics, "reward/" + AccuracyName())));
@@ -137,7 +143,6 @@ class RlStage {
   // What follows from the steps finished before a restart: how many questions have been asked, which
   // with refill groups.bin alone knows, and what alarms compare with.
   Status GoOn(std::uint64_t step) {
-    committed_ = step;
     asked_ = step * rl_.prompts_per_step();
     if (step == 0) return {};
     if (rl_.group_filter() == "refill") {
@@ -165,7 +170,7 @@ class RlStage {
       AHA_ASSIGN(std::vector<ScoredGroup> more, SampleGroups(missing));
       for (ScoredGroup& group : more) {
         group.record.set_step(step + 1);
-        if (grpo::HasSignal(RewardsOfGroup(group))) --missing;
+        if (HasSignal(rl_, group.record)) --missing;
         groups.push_back(std::move(group));
       }
       if (!refill || missing == 0 || rounds_ >= rl_.refill_limit()) break;
@@ -189,9 +194,11 @@ class RlStage {
       return learner_->KlPenalties(of, *reference_, KlEstimateOf(rl_));
     }));
     std::vector<Metric> metrics = Summarise(groups, rewards_);
+    for (Metric& metric : metrics) {
+      if (metric.name == "groups_without_signal") metric.value = ShareWithoutSignal(rl_, groups);
+    }
     if (std::isnan(ValueOf(metrics, "reward"))) {
-      return Fail(Code::kInternal, "step {}: no sample of {} groups has a reward; the first failure: {}", step + 1, groups.size(),
-                  FirstFailure(groups));
+      return Fail(Code::kInternal, "no sample of {} groups has a reward; the first failure: {}", groups.size(), FirstFailure(groups));
     }
     const double rate = schedule_.At(static_cast<std::int64_t>(step));
     AHA_ASSIGN(const grpo::LearnReport learned, learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
@@ -199,7 +206,7 @@ class RlStage {
     if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->weights);
     metrics.push_back({"groups_sampled", static_cast<double>(groups.size())});
     metrics.push_back({"sampling_rounds", static_cast<double>(rounds_)});
-    AddLearnMetrics(learned, rate, sample_seconds_, SecondsSince(start), metrics);
+    AddLearnMetrics(learned, samples.size(), rate, sample_seconds_, SecondsSince(start), metrics);
     return metrics;
   }
 
@@ -211,9 +218,8 @@ class RlStage {
     for (const Alarm& alarm : alarms) {
       metrics.push_back({"alarm/" + alarm.name, alarm.value});
       if (alarm.stop && status) {
-        const std::string last = committed_ > 0 ? fmt::format("step {} in {}", committed_, (io_.folder / "state").string())
-                                                : fmt::format("none yet, so {}", io_.init.string());
-        status = Fail(Code::kInternal, "{}. Stopped because the recipe says {}: \"stop\"; the last good checkpoint: {}", alarm.message, alarm.name, last);
+        status = Fail(Code::kInternal, "{}. Stopped because the recipe says {}: \"stop\"; the last good checkpoint: {}", alarm.message, alarm.name,
+                      state_->LastGood(io_.init));
       } else if (alarm.onset) {
         spdlog::warn("{}: {}", io_.stage->name(), alarm.message);
       }
@@ -241,7 +247,6 @@ class RlStage {
   policy::Schedule schedule_;
   Alarms alarms_;
   std::uint64_t asked_ = 0;      // questions
-  std::uint64_t committed_ = 0;  // steps
   std::uint64_t rounds_ = 1;     // of sampling, in this step
   std::string not_finite_;       // of this step
   std::optional<Model> model_;

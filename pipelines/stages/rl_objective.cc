@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "pipelines/stages/stage.h"
+#include "pipelines/stages/step_rewards.h"
 
 namespace aha::pipelines {
 namespace {
@@ -61,7 +62,7 @@ std::vector<Placed> PlacedSamples(const proto::Rl& rl, const std::vector<ScoredG
   std::vector<Placed> placed;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const proto::GroupRecord& record = groups[g].record;
-    if (rl.group_filter() != "none" && !grpo::HasSignal(RewardsOfGroup(groups[g]))) continue;
+    if (rl.group_filter() != "none" && !HasSignal(rl, record)) continue;
     for (int i = 0; i < record.sample_size(); ++i) {
       const proto::SampleRecord& s = record.sample(i);
       if (!s.has_total()) continue;
@@ -71,6 +72,7 @@ std::vector<Placed> PlacedSamples(const proto::Rl& rl, const std::vector<ScoredG
       sample.completion.assign(c.ids().begin(), c.ids().end());
       sample.rollout_logprobs.assign(c.logprobs().begin(), c.logprobs().end());
       sample.truncated = c.finish() == proto::FINISH_LENGTH;
+      sample.order = placed.size();
       placed.push_back({std::move(sample), g, i});
     }
   }
@@ -99,6 +101,27 @@ void TokenAdvantages(const proto::Rl& rl,
   for (std::size_t n = 0; n < placed.size(); ++n) {
     placed[n].sample.advantages.assign(returns[n].begin(), returns[n].end());
     placed[n].sample.advantage = Sum(returns[n]) / static_cast<double>(returns[n].size());
+  }
+}
+
+// Advantages by the steps' rewards, token by token; a sample's mean goes to its record.
+void StepAdvantagesOf(const proto::Rl& rl,
+                      const std::vector<ScoredGroup>& groups,
+                      std::vector<Placed>& placed) {
+  const grpo::AdvantageRule rule = AdvantageRuleOf(rl);
+  std::vector<std::vector<double>> of_group;
+  for (std::size_t n = 0; n < placed.size(); ++n) {
+    const proto::GroupRecord& record = groups[placed[n].group].record;
+    if (n == 0 || placed[n].group != placed[n - 1].group) {
+      std::vector<std::int64_t> lengths;
+      for (const proto::SampleRecord& s : record.sample())
+        lengths.push_back(s.completion().ids_size());
+      of_group =
+          grpo::ProcessAdvantages(StepRewardsOf(rl, record), lengths, rule.scale, rule.epsilon);
+    }
+    const std::vector<double>& tokens = of_group[static_cast<std::size_t>(placed[n].index)];
+    placed[n].sample.advantages.assign(tokens.begin(), tokens.end());
+    placed[n].sample.advantage = Sum(tokens) / static_cast<double>(tokens.size());
   }
 }
 
@@ -138,9 +161,9 @@ grpo::AdvantageRule AdvantageRuleOf(const proto::Rl& rl) {
   return rule;
 }
 
-grpo::GroupRewards RewardsOfGroup(const ScoredGroup& group) {
+grpo::GroupRewards RewardsOfGroup(const proto::GroupRecord& record) {
   grpo::GroupRewards rewards;
-  for (const proto::SampleRecord& s : group.record.sample()) {
+  for (const proto::SampleRecord& s : record.sample()) {
     rewards.push_back(s.has_total() ? std::optional(s.total()) : std::nullopt);
   }
   return rewards;
@@ -152,7 +175,7 @@ Result<std::vector<grpo::Sample>> MakeSamples(const proto::Rl& rl,
   std::vector<Placed> placed = PlacedSamples(rl, groups);
   std::vector<grpo::GroupRewards> rewards;
   for (const ScoredGroup& group : groups)
-    rewards.push_back(RewardsOfGroup(group));
+    rewards.push_back(RewardsOfGroup(group.record));
   std::vector<std::vector<double>> penalties;
   if (KlInReward(rl)) {
     std::vector<grpo::Sample> samples;
@@ -160,7 +183,9 @@ Result<std::vector<grpo::Sample>> MakeSamples(const proto::Rl& rl,
       samples.push_back(p.sample);
     AHA_ASSIGN(penalties, penalties_of(samples));
   }
-  if (!penalties.empty() && rl.advantage() == "batch") {
+  if (rl.advantage() == "process") {
+    StepAdvantagesOf(rl, groups, placed);
+  } else if (!penalties.empty() && rl.advantage() == "batch") {
     TokenAdvantages(rl, penalties, groups, placed);
   } else {
     for (std::size_t n = 0; n < penalties.size(); ++n) {
@@ -178,7 +203,10 @@ Result<std::vector<grpo::Sample>> MakeSamples(const proto::Rl& rl,
     }
   }
   for (Placed& p : placed) {
-    groups[p.group].record.mutable_sample(p.index)->set_advantage(p.sample.advantage);
+    proto::SampleRecord& record = *groups[p.group].record.mutable_sample(p.index);
+    record.set_advantage(p.sample.advantage);
+    record.mutable_token_advantage()->Assign(p.sample.advantages.begin(),
+                                             p.sample.advantages.end());
     samples.push_back(std::move(p.sample));
   }
   return samples;

@@ -20,7 +20,7 @@ grpo::KlEstimate KlEstimateOf(const proto::Rl& rl);
 bool KlInReward(const proto::Rl& rl);
 
 /// The rewards of a group: unset where a component failed.
-grpo::GroupRewards RewardsOfGroup(const ScoredGroup& group);
+grpo::GroupRewards RewardsOfGroup(const proto::GroupRecord& record);
 
 /// KL of each token of each sample, before its weight.
 using KlPenaltiesOf =

@@ -32,7 +32,9 @@ class SftStage {
     StageReport report;
     for (; step < steps; ++step) {
       const double rate = schedule.At(static_cast<std::int64_t>(step));
-      AHA_ASSIGN(const sft::TrainReport trained, trainer_->Step(BatchOf(step), rate));
+      const auto stepped = trainer_->Step(BatchOf(step), rate);
+      if (!stepped) return tl::unexpected<Error>(state_->AtStep(step, stepped.error(), io_.init));
+      const sft::TrainReport& trained = *stepped;
       report.metrics = {{"loss", trained.loss},
                         {"mtp_loss", trained.mtp_loss},
                         {"tokens", static_cast<double>(trained.tokens)},
@@ -42,7 +44,10 @@ class SftStage {
                         {"examples", static_cast<double>(examples_.size())},
                         {"too_long", static_cast<double>(too_long_)}};
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
-      if (step + 1 == steps || (step + 1) % recipe_.commit_every() == 0) AHA_TRY(state_->Commit(step + 1));
+      if (step + 1 == steps || (step + 1) % recipe_.commit_every() == 0) {
+        const Status committed = state_->Commit(step + 1);
+        if (!committed) return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
+      }
       progress.Advance(1, fmt::format("loss {:.4f}", trained.loss));
     }
     report.checkpoint = io_.folder / "checkpoint";
@@ -73,8 +78,8 @@ class SftStage {
       for (const TrainingExample& e : examples) AHA_TRY(AddExample(prompt_template.Apply(e.question), OwnPart(prompt_template, e.completion)));
     }
     if (examples_.empty()) {
-      return Fail(Code::kInvalidArgument, "stage {}: there is no example to train on ({} were longer than max_tokens {})",
-                  io_.stage->name(), too_long_, recipe_.max_tokens());
+      return Fail(Code::kInvalidArgument, "there is no example to train on ({} were longer than max_tokens {})", too_long_,
+                  recipe_.max_tokens());
     }
     if (too_long_ > 0) spdlog::warn("{}: {} examples longer than {} tokens are left out", io_.stage->name(), too_long_, recipe_.max_tokens());
     return {};
@@ -93,8 +98,15 @@ class SftStage {
     AHA_ASSIGN(const std::vector<std::int32_t> answer, model_->tokenizer.Encode(completion));
     example.ids.insert(example.ids.end(), answer.begin(), answer.end());
     if (stop_id_ >= 0) example.ids.push_back(stop_id_);
+    const auto positions = static_cast<std::size_t>(model_->weights.config().max_position_embeddings);
     if (example.ids.size() > recipe_.max_tokens()) {
       ++too_long_;
+    } else if (example.ids.size() > positions) {
+      return Fail(Code::kInvalidArgument, "example {} has {} tokens, the model takes {}; set max_tokens to {} to leave such examples out",
+                  examples_.size() + too_long_ + 1, example.ids.size(), positions, positions);
+    } else if (example.ids.size() <= static_cast<std::size_t>(std::max<std::int64_t>(1, example.loss_from))) {
+      return Fail(Code::kInvalidArgument, "example {} has no token to learn: its answer is empty, and the model has no token that ends one",
+                  examples_.size() + too_long_ + 1);
     } else {
       examples_.push_back(std::move(example));
     }

@@ -22,7 +22,7 @@ std::vector<std::size_t> AllTensors(const policy::Weights& weights) {
 
 TrainingState::TrainingState(const std::filesystem::path& folder, const policy::cpu::Cpu& cpu, policy::Weights& weights, policy::AdamW& optimizer,
                              policy::Weights* reference, std::vector<std::string> append_only)
-    : state_(folder), cpu_(cpu), weights_(weights), optimizer_(optimizer), reference_(reference), append_only_(std::move(append_only)) {}
+    : state_(folder), cpu_(cpu), weights_(weights), optimizer_(optimizer), reference_(reference), append_only_(std::move(append_only)), folder_(folder) {}
 
 Result<std::uint64_t> TrainingState::Resume() {
   AHA_ASSIGN(const auto commit, state_.Latest());
@@ -34,11 +34,15 @@ Result<std::uint64_t> TrainingState::Resume() {
   AHA_TRY(policy::RestoreTensors(weights_, weights_.selection_biases(), folder / kBuffersFile));
   if (reference_ != nullptr) AHA_TRY(policy::RestoreTensors(*reference_, AllTensors(*reference_), folder / kReferenceFile));
   spdlog::info("goes on after step {}, the last commit", commit->step());
+  committed_ = commit->step();
   return commit->step();
 }
 
 Status TrainingState::Commit(std::uint64_t finished_steps) {
-  return state_.Commit(
+  if (const std::string tensor = policy::FirstNotFinite(weights_); !tensor.empty()) {
+    return Fail(Code::kInternal, "{} holds NaN or infinity, so this is not committed; lower the learning rate", tensor);
+  }
+  AHA_TRY(state_.Commit(
       finished_steps,
       [&](const std::filesystem::path& aside) -> Status {
         AHA_TRY(policy::WriteSafetensors(aside / kOptimizerFile, optimizer_.State(), {{"format", "pt"}}));
@@ -46,7 +50,18 @@ Status TrainingState::Commit(std::uint64_t finished_steps) {
         if (reference_ != nullptr) AHA_TRY(policy::SaveTensors(*reference_, AllTensors(*reference_), aside / kReferenceFile));
         return {};
       },
-      append_only_);
+      append_only_));
+  committed_ = finished_steps;
+  return {};
+}
+
+std::string TrainingState::LastGood(const std::filesystem::path& init) const {
+  if (committed_ > 0) return fmt::format("step {} in {}", committed_, (folder_ / "state").string());
+  return init.empty() ? "none yet" : fmt::format("none yet, so {}", init.string());
+}
+
+Error TrainingState::AtStep(std::uint64_t finished_steps, const Error& error, const std::filesystem::path& init) const {
+  return {error.code, fmt::format("step {}: {}; the last good checkpoint: {}", finished_steps + 1, error.message, LastGood(init))};
 }
 
 }  // namespace aha::pipelines

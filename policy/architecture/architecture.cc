@@ -53,12 +53,23 @@ void RefuseSlidingWindow(KeyReader& keys) {
   keys.Require("use_sliding_window", false);
   const Json* types = keys.Find("layer_types");
   if (types == nullptr) return;
+  if (!types->is_array()) return keys.Refuse("layer_types", "must be a list of names");
   for (const Json& type : *types) {
     if (type != "full_attention") {
       keys.Refuse("layer_types",
                   fmt::format("holds {}; only \"full_attention\" is supported", type.dump()));
     }
   }
+}
+
+void RefuseShortWindow(KeyReader& keys, const PolicyConfig& c) {
+  if (keys.Find("sliding_window") == nullptr) return;
+  const std::int64_t window = keys.Count("sliding_window", 0, kMostPositions);
+  if (window >= c.max_position_embeddings) return;
+  keys.Refuse("sliding_window",
+              fmt::format("is {}; attention sees all of max_position_embeddings {} here, so only "
+                          "null is supported",
+                          window, c.max_position_embeddings));
 }
 
 void ReadSoftmaxExperts(KeyReader& keys,

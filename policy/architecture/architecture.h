@@ -55,6 +55,10 @@ void ReadGroupedAttention(KeyReader& keys,
 void WriteGroupedAttention(const PolicyConfig& config, Json& json);
 /// Refuses attention that does not see the whole context: `use_sliding_window`, `layer_types`.
 void RefuseSlidingWindow(KeyReader& keys);
+/// Refuses a `sliding_window` shorter than max_position_embeddings; a longer one hides nothing.
+void RefuseShortWindow(KeyReader& keys, const PolicyConfig& config);
+/// Refuses keys of families that are not here when their value changes what is computed.
+void RefuseForeignKeys(KeyReader& keys);
 /// Width, number and choice of softmax-routed experts under `count_keys`, the first one found.
 void ReadSoftmaxExperts(KeyReader& keys,
                         PolicyConfig& config,

@@ -9,6 +9,9 @@ void Read(KeyReader& keys, PolicyConfig& c) {
   ReadGroupedAttention(keys, c, c.num_attention_heads);
   c.input_bias = c.output_bias = keys.Flag("attention_bias", false);
   c.mlp_bias = keys.Flag("mlp_bias", false);
+  RefuseSlidingWindow(keys);
+  // The class has no window; a file that names one was made for a class that has.
+  if (keys.Find("use_sliding_window") == nullptr) RefuseShortWindow(keys, c);
 }
 
 void Write(const PolicyConfig& c, Json& j) {

@@ -12,16 +12,7 @@ void Read(KeyReader& keys, PolicyConfig& c) {
   c.moe_intermediate_size = c.intermediate_size;
   c.norm_topk_prob = true;
   keys.Require("router_jitter_noise", 0.0);
-  // A window as long as the context hides nothing.
-  if (keys.Find("sliding_window") != nullptr) {
-    const std::int64_t window = keys.Count("sliding_window", 0, kMostPositions);
-    if (window < c.max_position_embeddings) {
-      keys.Refuse("sliding_window",
-                  fmt::format("is {}; attention sees all of max_position_embeddings {} here, so "
-                              "only null is supported",
-                              window, c.max_position_embeddings));
-    }
-  }
+  RefuseShortWindow(keys, c);
 }
 
 void Write(const PolicyConfig& c, Json& j) {

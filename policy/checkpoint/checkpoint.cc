@@ -1,6 +1,7 @@
 #include "policy/checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <thread>
 
@@ -17,7 +18,8 @@ namespace aha::policy {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{4} << 20U;
+// Of a tensor on its way; small enough for a core's own cache, as some of it is read twice.
+constexpr std::size_t kPieceBytes = std::size_t{1} << 19U;
 
 // What a tensor's numbers are in files and on their way.
 SafetensorsDtype TypeOf(const Weights& weights, const Weights::Tensor& tensor) {
@@ -26,8 +28,11 @@ SafetensorsDtype TypeOf(const Weights& weights, const Weights::Tensor& tensor) {
                                                              : SafetensorsDtype::kF32;
 }
 
+// Whole panels of packed matrices where there is room for one.
 std::size_t RowsAtOnce(std::size_t row_bytes) {
-  return std::max<std::size_t>(1, kPieceBytes / std::max<std::size_t>(1, row_bytes));
+  constexpr std::size_t kPanel = cpu::PackedMatrix::kPanel;
+  const std::size_t rows = kPieceBytes / std::max<std::size_t>(1, row_bytes);
+  return rows < kPanel ? std::max<std::size_t>(1, rows) : rows / kPanel * kPanel;
 }
 
 // Rows of a tensor on their way from a file into a policy.
@@ -66,28 +71,42 @@ void WriteRows(Weights& weights,
   }
 }
 
-Status Load(const Piece& piece, Weights& weights) {
+// The piece's numbers as `to`: where they lie, when they are of that type and aligned, else
+// converted into `converted`. Null when one is NaN or infinite.
+const std::byte* NumbersOf(const Piece& piece,
+                           std::span<const std::byte> bytes,
+                           std::size_t count,
+                           SafetensorsDtype to,
+                           std::vector<std::byte>& converted) {
+  const TensorView& view = *piece.from->view;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % DtypeSize(to) == 0;
+  if (view.dtype == to && aligned) return AllFinite(to, bytes) ? bytes.data() : nullptr;
+  converted.resize(count * DtypeSize(to));
+  const bool finite =
+      piece.scales == nullptr
+          ? ConvertNumbers(view.dtype, bytes, to, converted.data())
+          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
+                              static_cast<std::int64_t>(piece.first),
+                              static_cast<std::int64_t>(piece.last), to, converted.data());
+  return finite ? converted.data() : nullptr;
+}
+
+Status Load(const Piece& piece, Weights& weights, std::vector<std::byte>& converted) {
   const TensorView& view = *piece.from->view;
   const Weights::Tensor& tensor = weights.tensors()[piece.tensor];
   const std::size_t row_bytes = view.data.size() / tensor.rows;
   const std::size_t count = piece.last - piece.first;
   const auto bytes = view.data.subspan(piece.first * row_bytes, count * row_bytes);
   const SafetensorsDtype to = TypeOf(weights, tensor);
-  std::vector<std::byte> numbers(count * tensor.columns * DtypeSize(to));
   if (Status there = Populate(bytes); !there)
     return Within(there.error(), "{}", piece.from->file->path().string());
-  const bool finite =
-      piece.scales == nullptr
-          ? ConvertNumbers(view.dtype, bytes, to, numbers.data())
-          : DequantizeFp8Rows(view.data, piece.scales->view->data, view.shape[1],
-                              static_cast<std::int64_t>(piece.first),
-                              static_cast<std::int64_t>(piece.last), to, numbers.data());
-  Drop(bytes);  // read once; the page cache keeps them, this process need not
-  if (!finite) {
+  const std::byte* numbers = NumbersOf(piece, bytes, count * tensor.columns, to, converted);
+  if (numbers == nullptr) {
     return Fail(Code::kCorrupt, "{}: tensor {} holds NaN or infinity",
                 piece.from->file->path().string(), view.name);
   }
-  WriteRows(weights, piece.tensor, piece.first, count, to, numbers.data());
+  WriteRows(weights, piece.tensor, piece.first, count, to, numbers);
+  Drop(bytes);  // read once; the page cache keeps them, this process need not
   return {};
 }
 
@@ -139,8 +158,11 @@ Result<Weights> LoadWeights(const fs::path& folder, std::optional<NumberType> as
     const bool fp8 = from->view->dtype == SafetensorsDtype::kF8E4M3;
     CutIntoPieces(*from, fp8 ? ScalesOf(files, name) : nullptr, weights, t, pieces);
   }
-  AHA_TRY(RunParallel(LoadThreads(), pieces.size(),
-                      [&](std::size_t i, int) { return Load(pieces[i], weights); }));
+  const int threads = LoadThreads();
+  std::vector<std::vector<std::byte>> converted(static_cast<std::size_t>(threads));
+  AHA_TRY(RunParallel(threads, pieces.size(), [&](std::size_t i, int thread) {
+    return Load(pieces[i], weights, converted[static_cast<std::size_t>(thread)]);
+  }));
   return weights;
 }
 

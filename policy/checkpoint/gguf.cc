@@ -127,6 +127,9 @@ std::optional<Scalar> ReadScalar(Cursor& cursor, std::uint32_t type) {
 
 }  // namespace
 
+// A tensor's data, and which it is.
+using Placed = std::pair<std::span<const std::byte>, std::size_t>;
+
 // Reads a file from its first byte to its last description.
 class GgufParser {
  public:
@@ -292,7 +295,7 @@ class GgufParser {
     const std::uint64_t start = (cursor_.at() + step - 1) / step * step;
     if (start > bytes_.size()) return Corrupt("ends before its tensors' data");
     const auto data = bytes_.subspan(static_cast<std::size_t>(start));
-    std::vector<std::pair<std::span<const std::byte>, std::size_t>> placed;
+    std::vector<Placed> placed;
     for (std::size_t i = 0; i < offsets.size(); ++i) {
       GgufTensor& tensor = file_.tensors_[i];
       AHA_ASSIGN(const std::uint64_t size, SizeOf(tensor));
@@ -312,11 +315,30 @@ class GgufParser {
     }
     std::sort(placed.begin(), placed.end(),
               [](const auto& a, const auto& b) { return a.first.data() < b.first.data(); });
-    for (std::size_t i = 1; i < placed.size(); ++i) {
-      const auto& before = placed[i - 1];
-      if (before.first.data() + before.first.size() <= placed[i].first.data()) continue;
-      return Corrupt("tensor {}: overlaps tensor {}", Shown(file_.tensors_[placed[i].second].name),
-                     Shown(file_.tensors_[before.second].name));
+    return CheckNeighbours(data, placed, step);
+  }
+
+  // Tensors, by place, fill the data but for what rounds each one up to the alignment.
+  [[nodiscard]] Status CheckNeighbours(std::span<const std::byte> data,
+                                       const std::vector<Placed>& placed,
+                                       std::uint64_t step) const {
+    std::uint64_t end = 0;
+    for (std::size_t i = 0; i < placed.size(); ++i) {
+      const auto start = static_cast<std::uint64_t>(placed[i].first.data() - data.data());
+      const std::string name = Shown(file_.tensors_[placed[i].second].name);
+      if (start < end) {
+        return Corrupt("tensor {}: overlaps tensor {}", name,
+                       Shown(file_.tensors_[placed[i - 1].second].name));
+      }
+      if (start - end >= step) {
+        return Corrupt("tensor {}: {} bytes before it belong to no tensor", name, start - end);
+      }
+      end = start + placed[i].first.size();
+    }
+    if (data.size() - end >= step) {
+      return Corrupt(
+          "{} bytes after the last tensor, {}, belong to none; tensor_count {} may be too small",
+          data.size() - end, Shown(file_.tensors_[placed.back().second].name), placed.size());
     }
     return {};
   }

@@ -1,6 +1,7 @@
 #include "policy/checkpoint/gguf_config.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <numbers>
@@ -114,6 +115,35 @@ Status ReadRopeFactors(const GgufFile& file,
   return {};
 }
 
+struct ForeignKey {
+  const char* key;
+  double harmless;
+};
+
+// Keys of other architectures that change what is computed.
+constexpr std::array kForeignKeys = {
+    ForeignKey{"attn_logit_softcapping", 0},   ForeignKey{"final_logit_softcapping", 0},
+    ForeignKey{"attention.scale", 0},          ForeignKey{"attention.clamp_kqv", 0},
+    ForeignKey{"attention.max_alibi_bias", 0}, ForeignKey{"logit_scale", 1},
+    ForeignKey{"residual_scale", 1},           ForeignKey{"embedding_scale", 1}};
+
+Status RefuseForeignKeys(const GgufFile& file, const Keys& keys) {
+  for (const char* key : {"expert_count", "attention.sliding_window"}) {
+    AHA_ASSIGN(const std::int64_t value, file.Count(keys.Full(key), 0));
+    if (value != 0)
+      return Fail(Code::kInvalidArgument, "{}: key {}: is {}, which is not supported", file.name(),
+                  keys.Full(key), value);
+  }
+  for (const ForeignKey& foreign : kForeignKeys) {
+    AHA_ASSIGN(const double value, file.Number(keys.Full(foreign.key), foreign.harmless));
+    if (value != foreign.harmless && value != 0)
+      return Fail(Code::kInvalidArgument,
+                  "{}: key {}: is {}, which changes what the model computes and is not supported",
+                  file.name(), keys.Full(foreign.key), value);
+  }
+  return {};
+}
+
 Status ReadRope(const GgufFile& file, const Keys& keys, GgufModel& m) {
   AHA_ASSIGN(m.rope.theta, keys.Number("rope.freq_base", 1, 1e12, 10000.0));
   AHA_ASSIGN(const std::string_view kind, file.Text(keys.Full("rope.scaling.type"), "none"));
@@ -143,12 +173,7 @@ Result<GgufModel> ReadGgufModel(const GgufFile& file) {
   }
   m.architecture = std::string(architecture);
   const Keys keys(file, m.architecture);
-  for (const char* key : {"expert_count", "attention.sliding_window"}) {
-    AHA_ASSIGN(const std::int64_t value, file.Count(keys.Full(key), 0));
-    if (value != 0)
-      return Fail(Code::kInvalidArgument, "{}: key {}: is {}, which is not supported", file.name(),
-                  keys.Full(key), value);
-  }
+  AHA_TRY(RefuseForeignKeys(file, keys));
   AHA_ASSIGN(m.hidden, keys.Count("embedding_length", 1 << 20));
   AHA_ASSIGN(m.layers, keys.Count("block_count", 4096));
   AHA_ASSIGN(m.intermediate, keys.Uniform("feed_forward_length", 1 << 24));

@@ -45,6 +45,14 @@ bool Each(std::span<const std::byte> in, std::byte* __restrict out, const F& con
   return bad == 0;
 }
 
+template <class T>
+bool EachFinite(std::span<const std::byte> numbers) {
+  decltype(NotFinite(T())) bad = 0;
+  for (std::size_t i = 0; i < numbers.size() / sizeof(T); ++i)
+    bad |= NotFinite(Load<T>(numbers.data() + i * sizeof(T)));
+  return bad == 0;
+}
+
 template <class In, class F>
 bool ToType(std::span<const std::byte> in, SafetensorsDtype to, std::byte* out, const F& widen) {
   if (to == SafetensorsDtype::kF32) return Each<In, float>(in, out, widen);
@@ -97,6 +105,11 @@ bool ConvertNumbers(SafetensorsDtype from,
       }
       return ToType<std::uint16_t>(in, to, out, [](std::uint16_t v) { return FloatOfBf16(v); });
   }
+}
+
+bool AllFinite(SafetensorsDtype type, std::span<const std::byte> numbers) {
+  return type == SafetensorsDtype::kF32 ? EachFinite<float>(numbers)
+                                        : EachFinite<std::uint16_t>(numbers);
 }
 
 bool StoreFloats(std::span<const float> values, SafetensorsDtype to, std::byte* out) {

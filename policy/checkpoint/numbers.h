@@ -42,6 +42,9 @@ bool ConvertNumbers(SafetensorsDtype from,
                     SafetensorsDtype to,
                     std::byte* out);
 
+/// Whether none of these F32 or BF16 numbers is NaN or infinite. They need not be aligned.
+bool AllFinite(SafetensorsDtype type, std::span<const std::byte> numbers);
+
 /// Rounds fp32 values to `to` (F32 or BF16) into `out`; false when one is NaN or infinite.
 bool StoreFloats(std::span<const float> values, SafetensorsDtype to, std::byte* out);
 

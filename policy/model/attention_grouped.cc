@@ -49,6 +49,28 @@ Rows<T> CopyOf(const BlockContext& context, const Rows<T>& rows, Workspace& memo
   return copy;
 }
 
+// Queries and keys normed by head, if the model does, and turned by their positions; in place.
+template <class T>
+void NormAndRotate(const BlockContext& context,
+                   const PackedBlock& block,
+                   const Stacked<T>& stacked,
+                   AttentionTape<T>& tape,
+                   Workspace& memory) {
+  const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kNorm);
+  if (!block.q_norm.empty()) {
+    if (context.record) {
+      tape.q_plain = CopyOf(context, stacked.q, memory);
+      tape.k_plain = CopyOf(context, stacked.k, memory);
+    }
+    const auto eps = static_cast<float>(context.config.rms_norm_eps);
+    cpu::HeadRmsNorm<T>(cpu, stacked.q_heads(), block.q_norm.data(), eps);
+    cpu::HeadRmsNorm<T>(cpu, stacked.k_heads(), block.k_norm.data(), eps);
+  }
+  RotateRows(context, stacked.q_heads(), /*back=*/false);
+  RotateRows(context, stacked.k_heads(), /*back=*/false);
+}
+
 // Gradient of norms by head, in place in `d`. Heads of one token are added before the next token's.
 template <class T>
 void HeadNormBackward(const BlockContext& context,
@@ -78,21 +100,12 @@ void AttendGrouped(const BlockContext& context,
                    Workspace& memory,
                    Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kProjections);
   const std::size_t tokens = context.tokens();
   tape.in = memory.TakeRows<T>(tokens, StackedWidth(context.config));
   cpu::Gemm(cpu, normed, block.in.matrix, tape.in, block.in.bias_data());
   const Stacked<T> stacked(context.config, tape.in);
-  if (!block.q_norm.empty()) {
-    if (context.record) {
-      tape.q_plain = CopyOf(context, stacked.q, memory);
-      tape.k_plain = CopyOf(context, stacked.k, memory);
-    }
-    const auto eps = static_cast<float>(context.config.rms_norm_eps);
-    cpu::HeadRmsNorm<T>(cpu, stacked.q_heads(), block.q_norm.data(), eps);
-    cpu::HeadRmsNorm<T>(cpu, stacked.k_heads(), block.k_norm.data(), eps);
-  }
-  RotateRows(context, stacked.q_heads(), /*back=*/false);
-  RotateRows(context, stacked.k_heads(), /*back=*/false);
+  NormAndRotate(context, block, stacked, tape, memory);
   PutKeysAndValues<T>(context, stacked.k, stacked.v);
   tape.mixed = memory.TakeRows<T>(tokens, stacked.q.width);
   tape.lse_TA = context.record ? memory.Take<float>(tokens * stacked.heads) : nullptr;
@@ -110,6 +123,7 @@ void AttendGroupedBackward(const BlockContext& context,
                            Workspace& memory,
                            Rows<T> dnormed) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const std::size_t tokens = context.tokens();
   const Stacked<T> stacked(context.config, tape.in);
   const Rows<T> dmixed = memory.TakeRows<T>(tokens, stacked.q.width);

@@ -75,6 +75,20 @@ void RotateRows(const BlockContext& context, Heads<T> heads, bool back) {
                  context.rope.sin(), context.pairing(), back);
 }
 
+// What is cached of each token: the normed latent and the rotated key.
+template <class T>
+void MakeLatents(const BlockContext& context,
+                 const PackedBlock& block,
+                 const Widths& w,
+                 const AttentionTape<T>& tape) {
+  const cpu::Working working(context.cpu.clock(), cpu::Work::kNorm);
+  cpu::RmsNorm<T>(context.cpu, Columns(tape.in, w.q_in, w.rank), block.k_norm.data(), kEps,
+                  Columns(tape.kv, 0, w.rank));
+  const Rows<T> key_rope = Columns(tape.kv, w.rank, w.rope);
+  cpu::CopyRows(context.cpu, Read(Columns(tape.in, w.q_in + w.rank, w.rope)), key_rope);
+  RotateRows<T>(context, {key_rope, 1, w.rope, w.rope}, /*back=*/false);
+}
+
 }  // namespace
 
 template <class T>
@@ -86,6 +100,7 @@ void AttendLatent(const BlockContext& context,
                   Rows<T> y) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kProjections);
   const std::size_t tokens = context.tokens();
   tape.in = memory.TakeRows<T>(tokens, w.q_in + w.key);
   cpu::Gemm(cpu, normed, block.in.matrix, tape.in, block.in.bias_data());
@@ -98,17 +113,16 @@ void AttendLatent(const BlockContext& context,
     cpu::Gemm(cpu, Read(tape.q_latent), block.q_b.matrix, tape.q);
   }
   tape.kv = memory.TakeRows<T>(tokens, w.key);
-  cpu::RmsNorm<T>(cpu, Columns(tape.in, w.q_in, w.rank), block.k_norm.data(), kEps,
-                  Columns(tape.kv, 0, w.rank));
-  const Rows<T> key_rope = Columns(tape.kv, w.rank, w.rope);
-  cpu::CopyRows(cpu, Read(Columns(tape.in, w.q_in + w.rank, w.rope)), key_rope);
-  RotateRows<T>(context, {key_rope, 1, w.rope, w.rope}, /*back=*/false);
+  MakeLatents(context, block, w, tape);
   PutKeysAndValues<T>(context, tape.kv, {});
 
   tape.query = memory.TakeRows<T>(tokens, w.heads * w.key);
   cpu::GemmHeads(cpu, Read(tape.q), w.q_head, block.latent.key_up_A, tape.query, w.key);
-  CopyHeads(context, w, tape.q, w.nope, w.q_head, tape.query, w.rank, w.key);
-  RotateRows(context, QueryRopes(tape.query, w), /*back=*/false);
+  {
+    const cpu::Working rotating(cpu.clock(), cpu::Work::kNorm);
+    CopyHeads(context, w, tape.q, w.nope, w.q_head, tape.query, w.rank, w.key);
+    RotateRows(context, QueryRopes(tape.query, w), /*back=*/false);
+  }
 
   tape.mixed = memory.TakeRows<T>(tokens, w.heads * w.rank);
   tape.lse_TA = context.record ? memory.Take<float>(tokens * w.heads) : nullptr;
@@ -129,6 +143,7 @@ void AttendLatentBackward(const BlockContext& context,
                           Rows<T> dnormed) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const std::size_t tokens = context.tokens();
   const Rows<float> dkv_b = gradients.weight(Part::kKvB);
   const auto rows_of = [&](std::size_t a, std::size_t first, std::size_t count) {

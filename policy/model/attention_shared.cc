@@ -6,6 +6,7 @@ namespace aha::policy {
 
 template <class T>
 void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<const T> values) {
+  const cpu::Working working(context.cpu.clock(), cpu::Work::kAttention);
   const cpu::KvShape& shape = context.shape;
   const BatchLayout& layout = context.layout;
   context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
@@ -23,6 +24,7 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
 
 template <class T>
 void RunAttention(const BlockContext& context, Rows<const T> query, Rows<T> mixed, float* lse_TA) {
+  const cpu::Working working(context.cpu.clock(), cpu::Work::kAttention);
   cpu::AttentionCall call;
   call.shape = context.shape;
   call.pool = context.pages;

@@ -39,6 +39,7 @@ void Head::Logprobs(const Hidden& hidden,
                     std::span<float> logprob_N,
                     std::span<float> entropy_N,
                     std::span<std::int32_t> likeliest_N) {
+  const cpu::Working working(cpu_.clock(), cpu::Work::kHead);
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
   cpu::LogprobOutputs out;
@@ -58,6 +59,7 @@ void Head::LogprobsBackward(const Hidden& hidden,
                             cpu::Rows<float> dhidden_TH,
                             Gradients* gradients,
                             TableUse use) {
+  const cpu::Working working(cpu_.clock(), cpu::Work::kHeadGradient);
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
   cpu::HeadGradient gradient;

@@ -20,6 +20,7 @@ void RunRouted(const BlockContext& context,
                Workspace& memory,
                Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kExperts);
   if (!context.record) {
     cpu::RunExperts<T>(cpu, tape.plan, u, tape.weights_TK, block.experts.gate_up_E,
                        block.experts.down_E, y);
@@ -154,6 +155,7 @@ void RunMixture(const BlockContext& context,
                 Workspace& memory,
                 Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kNetwork);
   const cpu::RouterRule rule = RouterRuleOf(context.config);
   const std::size_t experts = block.experts.networks.size();
   const std::size_t sent = u.count * rule.experts_per_token;
@@ -161,10 +163,13 @@ void RunMixture(const BlockContext& context,
   tape.experts_TK = memory.Take<std::int32_t>(sent);
   tape.weights_TK = memory.Take<float>(sent);
   tape.scores_TE = memory.Take<float>(u.count * experts);
-  cpu::RouterLogits<T>(cpu, u, block.router.matrix, logits);
-  cpu::Route(cpu, logits, block.selection_bias.empty() ? nullptr : block.selection_bias.data(),
-             rule, {tape.experts_TK, sent}, {tape.weights_TK, sent}, tape.scores_TE);
-  cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts, tape.plan);
+  {
+    const cpu::Working routing(cpu.clock(), cpu::Work::kRouter);
+    cpu::RouterLogits<T>(cpu, u, block.router.matrix, logits);
+    cpu::Route(cpu, logits, block.selection_bias.empty() ? nullptr : block.selection_bias.data(),
+               rule, {tape.experts_TK, sent}, {tape.weights_TK, sent}, tape.scores_TE);
+    cpu::PlanExperts({tape.experts_TK, sent}, rule.experts_per_token, experts, tape.plan);
+  }
   RunRouted<T>(context, block, u, tape, memory, y);
   if (block.network.there()) RunShared<T>(context, block, u, tape, memory, y);
   if (context.record) {
@@ -184,6 +189,7 @@ void RunMixtureBackward(const BlockContext& context,
                         Workspace& memory,
                         Rows<float> du) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const cpu::RouterRule rule = RouterRuleOf(context.config);
   const std::size_t experts = block.experts.networks.size();
   const std::size_t sent = u.count * rule.experts_per_token;

@@ -17,6 +17,7 @@ void RunNetwork(const BlockContext& context,
                 Workspace& memory,
                 Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kNetwork);
   tape.act = memory.TakeRows<T>(x.count, network.gate_up.intermediate());
   if (context.record || !network.gate_up_bias.empty()) {
     const cpu::PackedMatrix& both = network.gate_up.both();
@@ -55,6 +56,7 @@ void RunNetworkBackward(const BlockContext& context,
                         Workspace& memory,
                         Rows<float> dx) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const std::size_t wide = network.gate_up.intermediate();
   const Rows<T> dact = memory.TakeRows<T>(x.count, wide);
   cpu::Gemm(cpu, dy, network.down.transposed, dact);

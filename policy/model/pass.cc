@@ -187,6 +187,7 @@ class Run {
   }
 
   Hidden End(const Rows<T>& x, const std::vector<float>& norm, const Rows<T>& hidden) {
+    const cpu::Working working(cpu_.clock(), cpu::Work::kNorm);
     cpu::RmsNorm<T>(cpu_, x, norm.data(), Eps(), hidden);
     if (record_ != nullptr) {
       record_->template typed<T>().last = x;
@@ -229,6 +230,7 @@ class Run {
     tape.normed = memory.TakeRows<T>(tokens, width_);
     tape.after = memory.TakeRows<T>(tokens, width_);
     tape.u = memory.TakeRows<T>(tokens, width_);
+    const cpu::Working working(cpu_.clock(), cpu::Work::kNorm);
     cpu::RmsNorm<T>(cpu_, x, block.input_norm.data(), Eps(), tape.normed);
     const auto attend = c_.attention == AttentionKind::kLatent ? AttendLatent<T> : AttendGrouped<T>;
     attend(context_, block, tape.normed, tape.attention, memory, tape.u);

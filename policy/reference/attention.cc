@@ -11,6 +11,13 @@ namespace {
 
 using kernels::Linear;
 
+// Puts the new rows into the cache.
+at::Tensor& WriteRows(const at::Tensor& rows_TW, const RaggedBatch& batch, std::int64_t layer) {
+  at::Tensor& pages = batch.cache->layers[static_cast<std::size_t>(layer)];
+  pages.view({-1, rows_TW.size(1)}).index_copy_(0, batch.slots_T, rows_TW);
+  return pages;
+}
+
 // The rows that attention reads: the batch's own, or the cache's pages after the new rows are in.
 at::Tensor RowsOf(const at::Tensor& rows_TW, const RaggedBatch& batch, std::int64_t layer) {
   const kernels::AttentionPlan& plan = batch.plan;
@@ -19,9 +26,8 @@ at::Tensor RowsOf(const at::Tensor& rows_TW, const RaggedBatch& batch, std::int6
     return (uniform ? rows_TW : rows_TW.index_select(0, plan.pad_SQ))
         .view({plan.sequences, plan.longest_context, rows_TW.size(1)});
   }
-  at::Tensor& pages = batch.cache->layers[static_cast<std::size_t>(layer)];
-  pages.view({-1, rows_TW.size(1)}).index_copy_(0, batch.slots_T, rows_TW);
-  return pages.index_select(0, batch.pages_SB)
+  return WriteRows(rows_TW, batch, layer)
+      .index_select(0, batch.pages_SB)
       .view({plan.sequences, plan.longest_context, rows_TW.size(1)});
 }
 
@@ -60,10 +66,15 @@ at::Tensor Policy::LatentAttend(const AttentionWeights& w,
   const at::Tensor query_nope_ATN = query_TAD.slice(-1, 0, c.qk_nope_head_dim).transpose(0, 1);
   const at::Tensor absorbed_TAR = at::bmm(query_nope_ATN, key_ANR).transpose(0, 1);
 
-  const at::Tensor rows_SLW = RowsOf(at::cat({latent_TR, key_rope}, -1), batch, layer);
+  const at::Tensor rows_TW = at::cat({latent_TR, key_rope}, -1);
+  const at::Tensor query_TAW = at::cat({absorbed_TAR, query_rope}, -1);
   const at::Tensor mixed_TAR =
-      kernels::LatentAttention(at::cat({absorbed_TAR, query_rope}, -1), rows_SLW, c.kv_lora_rank,
-                               c.attention_scale(), batch.plan);
+      batch.accelerator != nullptr
+          ? batch.accelerator->Attend(query_TAW, WriteRows(rows_TW, batch, layer),
+                                      {true, 1, rows_TW.size(1), c.kv_lora_rank},
+                                      c.attention_scale(), batch)
+          : kernels::LatentAttention(query_TAW, RowsOf(rows_TW, batch, layer), c.kv_lora_rank,
+                                     c.attention_scale(), batch.plan);
   const at::Tensor out_ATV = at::bmm(mixed_TAR.transpose(0, 1), value_AVR.transpose(1, 2));
   return Linear(out_ATV.transpose(0, 1).reshape({tokens, heads * c.v_head_dim}), w.o_proj,
                 w.o_bias);
@@ -87,11 +98,15 @@ at::Tensor Policy::GroupedAttend(const AttentionWeights& w,
   const at::Tensor key_TPD =
       heads_of(Linear(x_TH, w.k_proj, w.k_bias), c.num_key_value_heads, w.k_norm);
   const at::Tensor value_T = Linear(x_TH, w.v_proj, w.v_bias);
-  const at::Tensor rows_SLW =
-      RowsOf(at::cat({key_TPD.reshape({tokens, c.num_key_value_heads * c.head_dim}), value_T}, -1),
-             batch, layer);
-  const at::Tensor mixed_TAD = kernels::GroupedAttention(query_TAD, rows_SLW, c.num_key_value_heads,
-                                                         c.attention_scale(), batch.plan);
+  const at::Tensor rows_TW =
+      at::cat({key_TPD.reshape({tokens, c.num_key_value_heads * c.head_dim}), value_T}, -1);
+  const at::Tensor mixed_TAD =
+      batch.accelerator != nullptr
+          ? batch.accelerator->Attend(query_TAD, WriteRows(rows_TW, batch, layer),
+                                      {false, c.num_key_value_heads, c.head_dim, c.head_dim},
+                                      c.attention_scale(), batch)
+          : kernels::GroupedAttention(query_TAD, RowsOf(rows_TW, batch, layer),
+                                      c.num_key_value_heads, c.attention_scale(), batch.plan);
   return Linear(mixed_TAD.reshape({tokens, c.num_attention_heads * c.head_dim}), w.o_proj,
                 w.o_bias);
 }

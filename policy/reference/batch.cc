@@ -14,11 +14,15 @@ at::ScalarType TypeOf(const PolicyConfig& config) {
 
 }  // namespace
 
-KvPages MakeKvPages(const PolicyConfig& config, std::int64_t pages, std::int64_t page_tokens) {
+KvPages MakeKvPages(const PolicyConfig& config,
+                    std::int64_t pages,
+                    std::int64_t page_tokens,
+                    at::Device device) {
   KvPages cache;
   cache.page_tokens = page_tokens;
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    cache.layers.push_back(at::zeros({pages, page_tokens, config.kv_width()}, TypeOf(config)));
+    cache.layers.push_back(at::zeros({pages, page_tokens, config.kv_width()},
+                                     at::TensorOptions(TypeOf(config)).device(device)));
   }
   return cache;
 }
@@ -45,9 +49,12 @@ RaggedBatch PackSequences(const std::vector<std::vector<std::int32_t>>& sequence
   return batch;
 }
 
-RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& cache) {
+RaggedBatch PackCached(const std::vector<CachedSequence>& sequences,
+                       KvPages& cache,
+                       const Accelerator* accelerator) {
   RaggedBatch batch;
   batch.cache = &cache;
+  batch.accelerator = accelerator;
   std::vector<std::int64_t> ids, positions, owner, slots, context;
   std::size_t most_pages = 0;
   for (std::size_t s = 0; s < sequences.size(); ++s) {
@@ -73,13 +80,25 @@ RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& ca
     std::copy_n(sequences[s].pages->begin(), count,
                 pages.begin() + static_cast<std::ptrdiff_t>(s * most_pages));
   }
-  batch.ids_T = at::tensor(ids, at::kLong);
-  batch.positions_T = at::tensor(positions, at::kLong);
-  batch.sequence_T = at::tensor(owner, at::kLong);
-  batch.slots_T = at::tensor(slots, at::kLong);
-  batch.pages_SB = at::tensor(pages, at::kLong);
-  batch.plan = kernels::PlanCachedAttention(
-      batch.new_S, context, static_cast<std::int64_t>(most_pages) * cache.page_tokens);
+  const at::Device device = cache.layers.front().device();
+  const auto put = [&](const std::vector<std::int64_t>& numbers) {
+    return at::tensor(numbers, at::kLong).to(device);
+  };
+  batch.ids_T = put(ids);
+  batch.positions_T = put(positions);
+  batch.sequence_T = put(owner);
+  batch.slots_T = put(slots);
+  batch.pages_SB = put(pages);
+  const std::int64_t longest = static_cast<std::int64_t>(most_pages) * cache.page_tokens;
+  if (accelerator != nullptr) {
+    batch.plan.sequences = static_cast<std::int64_t>(sequences.size());
+    batch.plan.longest_query = *std::max_element(batch.new_S.begin(), batch.new_S.end());
+    batch.plan.longest_context = longest;
+    return batch;
+  }
+  batch.plan = kernels::PlanCachedAttention(batch.new_S, context, longest);
+  for (at::Tensor* tensor : {&batch.plan.pad_SQ, &batch.plan.unpad_T, &batch.plan.mask_SQL})
+    *tensor = tensor->to(device);
   return batch;
 }
 

@@ -14,6 +14,8 @@
 
 namespace aha::policy::reference {
 
+class Accelerator;
+
 /// What attention caches of every layer, in pages of `page_tokens` tokens: [pages, page_tokens,
 /// kv_width] a layer; a row is a latent and a rotated key, or the rotated key heads and the value
 /// heads. The pool is made once; who owns which page is the caller's business.
@@ -21,7 +23,10 @@ struct KvPages {
   std::int64_t page_tokens = 0;
   std::vector<at::Tensor> layers;
 };
-KvPages MakeKvPages(const PolicyConfig& config, std::int64_t pages, std::int64_t page_tokens);
+KvPages MakeKvPages(const PolicyConfig& config,
+                    std::int64_t pages,
+                    std::int64_t page_tokens,
+                    at::Device device = at::kCPU);
 /// Bytes of one page over all layers.
 std::int64_t KvPageBytes(const PolicyConfig& config, std::int64_t page_tokens);
 
@@ -36,6 +41,7 @@ struct RaggedBatch {
   KvPages* cache = nullptr;
   at::Tensor slots_T;   ///< int64: page * page_tokens + offset that a token's row goes to
   at::Tensor pages_SB;  ///< int64 [S*B]: pages of each sequence, short rows filled with 0
+  const Accelerator* accelerator = nullptr;  ///< then `plan` has no masks, only its counts
 };
 
 /// Sequences whole and without a cache: what the learner runs.
@@ -47,6 +53,9 @@ struct CachedSequence {
   std::int64_t context = 0;                ///< tokens in the cache
   const std::vector<std::int64_t>* pages;  ///< enough for context + new_ids.size() tokens
 };
-RaggedBatch PackCached(const std::vector<CachedSequence>& sequences, KvPages& cache);
+/// On the cache's device; attention and experts by `accelerator`, if there is one.
+RaggedBatch PackCached(const std::vector<CachedSequence>& sequences,
+                       KvPages& cache,
+                       const Accelerator* accelerator = nullptr);
 
 }  // namespace aha::policy::reference

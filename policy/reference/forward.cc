@@ -29,7 +29,9 @@ at::Tensor Policy::RunExperts(const BlockWeights& w,
                               ForwardTrace* trace) const {
   const PolicyConfig& c = config_;
   const kernels::Routing routing = kernels::Route(u_TH, w.gate, w.gate_bias, RuleOf(c));
-  at::Tensor out_TH = kernels::RunRoutedExperts(u_TH, routing, w.experts);
+  at::Tensor out_TH = batch.accelerator != nullptr
+                          ? batch.accelerator->RunRoutedExperts(u_TH, routing, w.experts)
+                          : kernels::RunRoutedExperts(u_TH, routing, w.experts);
   if (w.shared.gate.defined()) {
     at::Tensor shared_TH = kernels::RunExpert(u_TH, w.shared);
     if (w.shared_switch.defined())

@@ -23,6 +23,7 @@ std::int64_t RowBucket(std::int64_t rows) {
 }
 
 at::Tensor PadRows(const at::Tensor& x_TK) {
+  if (!x_TK.device().is_cpu()) return x_TK;
   const std::int64_t missing = RowBucket(x_TK.size(0)) - x_TK.size(0);
   return missing == 0 ? x_TK : at::constant_pad_nd(x_TK, {0, 0, 0, missing});
 }

@@ -25,7 +25,7 @@ class PackedMatrix {
 /// Row counts that matrix products are run at: the smallest bucket that holds `rows`, eight to an
 /// octave. oneDNN generates code for every shape it meets, which costs more than a small product.
 std::int64_t RowBucket(std::int64_t rows);
-/// `x_TK` with rows of zeros up to RowBucket(T).
+/// `x_TK` with rows of zeros up to RowBucket(T); on another device than the CPU as it is.
 at::Tensor PadRows(const at::Tensor& x_TK);
 
 /// x W^T + bias: [T, K] -> [T, N], in x's number type; no bias when `bias_N` is undefined.

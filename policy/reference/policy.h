@@ -80,13 +80,38 @@ struct ForwardTrace {
       expert_load;  ///< int64 [E] a MoE layer, in layer order, the MTP module's last
 };
 
+/// What a device computes by kernels of its own instead of ATen's operations, in batches with a
+/// cache and without gradients.
+class Accelerator {
+ public:
+  virtual ~Accelerator() = default;
+
+  /// What a cached row holds; see KvPages.
+  struct Keys {
+    bool latent = false;
+    std::int64_t heads = 1, key_width = 0, value_width = 0;
+  };
+  /// The mix of values that each head takes away, [T, A, D]; the batch's own rows are in `pages`
+  /// already. @param query_TAW  [T, A, W], contiguous.
+  [[nodiscard]] virtual at::Tensor Attend(const at::Tensor& query_TAW,
+                                          const at::Tensor& pages,
+                                          const Keys& keys,
+                                          double scale,
+                                          const RaggedBatch& batch) const = 0;
+  /// As kernels::RunRoutedExperts.
+  [[nodiscard]] virtual at::Tensor RunRoutedExperts(
+      const at::Tensor& x_TH,
+      const kernels::Routing& routing,
+      const std::vector<kernels::ExpertWeights>& experts) const = 0;
+};
+
 class Policy {
  public:
   /// Random weights: N(0, initializer_range) for matrices, ones for norms, each drawn by its name.
   static Policy Initial(const PolicyConfig& config, KeyedRandom random);
 
-  /// The same weights.
-  static Policy Of(const Weights& weights);
+  /// The same weights, on that device.
+  static Policy Of(const Weights& weights, at::Device device = at::kCPU);
 
   [[nodiscard]] const PolicyConfig& config() const { return config_; }
 
@@ -132,7 +157,7 @@ class Policy {
   void CopyFrom(const Policy& source);
 
  private:
-  explicit Policy(const PolicyConfig& config);
+  explicit Policy(const PolicyConfig& config, at::Device device = at::kCPU);
   /// Puts a tensor in its place.
   void Bind(const TensorSpec& spec, const at::Tensor& value);
 

@@ -85,7 +85,8 @@ at::Tensor RopeFrequencies(const PolicyConfig& config) {
 }
 
 Angles RopeAngles(const PolicyConfig& config, const at::Tensor& positions_T) {
-  const at::Tensor angle_TD = positions_T.to(at::kFloat).unsqueeze(1) * RopeFrequencies(config);
+  const at::Tensor angle_TD =
+      positions_T.to(at::kFloat).unsqueeze(1) * RopeFrequencies(config).to(positions_T.device());
   const double amplitude = Amplitude(config);
   return {at::cos(angle_TD) * amplitude, at::sin(angle_TD) * amplitude};
 }

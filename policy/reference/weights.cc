@@ -10,10 +10,12 @@
 namespace aha::policy::reference {
 namespace {
 
-at::Tensor Allocate(const TensorSpec& spec, const PolicyConfig& config) {
-  const at::ScalarType type = config.dtype == NumberType::kBf16 ? at::kBFloat16 : at::kFloat;
-  if (spec.role == TensorRole::kNorm) return at::ones(spec.shape, type);
-  return at::zeros(spec.shape, spec.role == TensorRole::kSelectionBias ? at::kFloat : type);
+at::Tensor Allocate(const TensorSpec& spec, const PolicyConfig& config, at::Device device) {
+  const bool half = config.dtype == NumberType::kBf16 && spec.role != TensorRole::kSelectionBias;
+  const at::TensorOptions options =
+      at::TensorOptions(half ? at::kBFloat16 : at::kFloat).device(device);
+  return spec.role == TensorRole::kNorm ? at::ones(spec.shape, options)
+                                        : at::zeros(spec.shape, options);
 }
 
 // Where a part of a block goes: a matrix, or a vector (a norm, or the matrix's bias).
@@ -92,7 +94,7 @@ Place PlaceInBlock(BlockWeights& w, const TensorSpec& spec) {
 
 }  // namespace
 
-Policy::Policy(const PolicyConfig& config) : config_(config) {
+Policy::Policy(const PolicyConfig& config, at::Device device) : config_(config) {
   blocks_.resize(static_cast<std::size_t>(config.num_hidden_layers));
   for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
     blocks_[static_cast<std::size_t>(l)].dense = config.dense_layer(l);
@@ -105,7 +107,7 @@ Policy::Policy(const PolicyConfig& config) : config_(config) {
   for (const TensorSpec& spec : TensorsOf(config)) {
     if (spec.copy()) continue;
     std::vector<NamedTensor>& list = spec.trainable ? parameters_ : buffers_;
-    Bind(spec, list.emplace_back(NamedTensor{spec.name, Allocate(spec, config)}).value);
+    Bind(spec, list.emplace_back(NamedTensor{spec.name, Allocate(spec, config, device)}).value);
   }
 }
 
@@ -163,8 +165,8 @@ Policy Policy::Initial(const PolicyConfig& config, KeyedRandom random) {
   return policy;
 }
 
-Policy Policy::Of(const Weights& weights) {
-  Policy policy(weights.config());
+Policy Policy::Of(const Weights& weights, at::Device device) {
+  Policy policy(weights.config(), device);
   for (const auto* list : {&policy.parameters_, &policy.buffers_}) {
     for (const NamedTensor& tensor : *list) {
       const std::size_t t = weights.IndexOf(tensor.name).value();

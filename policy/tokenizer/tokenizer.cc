@@ -9,6 +9,7 @@
 #include "base/whole_file.h"
 #include "policy/checkpoint/strict_json.h"
 #include "policy/tokenizer/bpe.h"
+#include "policy/tokenizer/decode_table.h"
 #include "policy/tokenizer/model_reader.h"
 #include "policy/tokenizer/normalizer.h"
 #include "policy/tokenizer/post_processor.h"
@@ -54,10 +55,7 @@ struct Tokenizer::Rep {
   std::vector<AddedToken> added;           // by id
   StringMap<std::int32_t> added_ids;       // by content
   AddedTokenFinder before{{}}, after{{}};  // looked for before and after normalisation
-  // What each id decodes to: the bytes between two neighbours of `bytes_begin`.
-  std::string bytes;
-  std::vector<std::uint32_t> bytes_begin;
-  std::vector<std::uint8_t> special;  // by id
+  DecodeTable decoded;
   mutable ScratchPool scratches;
 
   Status ReadAdded(const nlohmann::json& json);
@@ -74,13 +72,7 @@ struct Tokenizer::Rep {
                          [](const AddedToken& token, std::int32_t i) { return token.id < i; });
     return found != added.end() && found->id == id ? &*found : nullptr;
   }
-  [[nodiscard]] bool Knows(std::int32_t id) const {
-    return id >= 0 && static_cast<std::size_t>(id) < special.size();
-  }
-  [[nodiscard]] std::string_view BytesOf(std::int32_t id) const {
-    const auto at = static_cast<std::size_t>(id);
-    return {bytes.data() + bytes_begin[at], bytes_begin[at + 1] - bytes_begin[at]};
-  }
+  [[nodiscard]] bool Knows(std::int32_t id) const { return decoded.Knows(id); }
 };
 
 namespace {
@@ -183,25 +175,27 @@ Status Tokenizer::Rep::FillBytes() {
                   *other, token.id);
     }
   }
-  special.assign(end, 0);
-  bytes_begin.reserve(end + 1);
   auto next_added = added.begin();
+  std::string bytes;
   for (std::size_t at = 0; at < end; ++at) {
     const auto id = static_cast<std::int32_t>(at);
-    bytes_begin.push_back(static_cast<std::uint32_t>(bytes.size()));
+    bytes.clear();
+    bool special = false;
     if (next_added != added.end() && next_added->id == id) {
       std::string spelt = next_added->content;
       if (next_added->normalized) {
         AHA_ASSIGN(spelt, normalizer.Apply(spelt));
       }
       if (!AppendFromByteLevel(spelt, bytes)) bytes += spelt;
-      special[at] = next_added->special ? 1 : 0;
+      special = next_added->special;
       ++next_added;
     } else if (const auto token = vocab.TokenOf(id)) {
       if (!AppendFromByteLevel(*token, bytes)) bytes += *token;
     }
+    if (!decoded.Add(bytes, special)) {
+      return Fail(Code::kCorrupt, "the tokens up to id {} stand for more than 1 GiB of text", at);
+    }
   }
-  bytes_begin.push_back(static_cast<std::uint32_t>(bytes.size()));
   return {};
 }
 
@@ -304,22 +298,7 @@ Result<std::vector<std::int32_t>> Tokenizer::Encode(std::string_view utf8,
 }
 
 std::string Tokenizer::Decode(std::span<const std::int32_t> ids, bool skip_special) const {
-  const auto shown = [&](std::int32_t id) {
-    return rep_->Knows(id) && !(skip_special && rep_->special[static_cast<std::size_t>(id)] != 0);
-  };
-  std::size_t size = 0;
-  for (const std::int32_t id : ids) {
-    if (shown(id)) size += rep_->BytesOf(id).size();
-  }
-  std::string bytes(size, '\0');
-  char* out = bytes.data();
-  for (const std::int32_t id : ids) {
-    if (!shown(id)) continue;
-    const std::string_view token = rep_->BytesOf(id);
-    std::memcpy(out, token.data(), token.size());
-    out += token.size();
-  }
-  return FirstInvalidUtf8(bytes) ? TakeUtf8(bytes, true) : bytes;
+  return rep_->decoded.Decode(ids, skip_special);
 }
 
 std::optional<std::int32_t> Tokenizer::IdOf(std::string_view token) const {
@@ -335,15 +314,15 @@ std::string_view Tokenizer::TokenOf(std::int32_t id) const {
 }
 
 std::string_view Tokenizer::BytesOf(std::int32_t id) const {
-  return rep_->Knows(id) ? rep_->BytesOf(id) : std::string_view();
+  return rep_->Knows(id) ? rep_->decoded.BytesOf(id) : std::string_view();
 }
 
 bool Tokenizer::IsSpecial(std::int32_t id) const {
-  return rep_->Knows(id) && rep_->special[static_cast<std::size_t>(id)] != 0;
+  return rep_->Knows(id) && rep_->decoded.IsSpecial(id);
 }
 
 std::size_t Tokenizer::vocab_size() const {
-  return rep_->special.size();
+  return rep_->decoded.size();
 }
 
 std::span<const AddedToken> Tokenizer::added_tokens() const {

@@ -6,6 +6,8 @@
 #include <numbers>
 #include <numeric>
 
+#include <fmt/ranges.h>
+
 #include "policy/kernels/cpu/adamw.h"
 
 namespace aha::policy {
@@ -96,13 +98,31 @@ Status AdamW::Restore(const SafetensorsFile& state, const cpu::Cpu& cpu, Weights
     if (stored == nullptr)
       return Fail(Code::kCorrupt, "{}: tensor {} is missing", state.path().string(), mine.name);
     if (stored->shape != mine.shape || stored->dtype != mine.dtype) {
-      return Fail(Code::kCorrupt, "{}: tensor {} has another shape or type than this policy's",
-                  state.path().string(), mine.name);
+      return Fail(
+          Code::kCorrupt,
+          "{}: tensor {} has the shape [{}], this policy's optimizer [{}] (or another "
+          "number type); it belongs to another model: remove the state folder to begin anew",
+          state.path().string(), mine.name, fmt::join(stored->shape, ", "),
+          fmt::join(mine.shape, ", "));
     }
     std::memcpy(const_cast<std::byte*>(mine.data.data()), stored->data.data(), mine.data.size());
   }
   for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
     if (weights.tensors()[t].spec.trainable) WriteWeights(cpu, weights, t);
+  }
+  return {};
+}
+
+std::string FirstNotFinite(const Weights& weights) {
+  std::vector<float> row;
+  for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
+    const Weights::Tensor& tensor = weights.tensors()[t];
+    row.resize(tensor.columns);
+    for (std::size_t r = 0; r < tensor.rows; ++r) {
+      weights.Read(t, r, cpu::Rows<float>(row.data(), 1, tensor.columns));
+      if (!std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); }))
+        return tensor.spec.name;
+    }
   }
   return {};
 }

@@ -3,6 +3,7 @@
 /// masters rounded to its number type, and never anything else.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -46,6 +47,9 @@ class AdamW {
   std::int64_t steps_ = 0;
   cpu::Buffer master_, first_, second_;  // fp32, flat as Gradients
 };
+
+/// The first tensor of a policy that holds NaN or infinity; empty: none does.
+std::string FirstNotFinite(const Weights& weights);
 
 /// Learning rate of update `step` (from 0): linear warm-up to the peak, then the shape.
 struct Schedule {

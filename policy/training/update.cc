@@ -76,14 +76,19 @@ std::vector<float> TargetLogprobs::Of(const TargetSequences& sequences, float te
   return logprob_N;
 }
 
-Update::Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate)
+Update::Update(Weights& weights,
+               const cpu::Cpu& cpu,
+               const AdamWOptions& options,
+               double bias_rate,
+               std::size_t most_tape_bytes)
     : weights_(weights),
       cpu_(cpu),
       pass_(weights, cpu),
       head_(weights, cpu),
       gradients_(weights),
       optimizer_(weights, options),
-      bias_rate_(bias_rate) {}
+      bias_rate_(bias_rate),
+      most_tape_bytes_(most_tape_bytes) {}
 
 void Update::AddLoad(const ExpertLoad& load, std::size_t first_layer) {
   for (std::size_t l = 0; l < load.size(); ++l) {
@@ -142,11 +147,10 @@ Result<MicroReport> Update::Add(const TargetSequences& sequences,
   memory_.Reset();
   const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
   const Targets targets = TargetsOf(sequences);
-  // Recomputation changes time and memory, and no bit.
   std::size_t tokens = 0;
   for (const SequenceTokens& s : views)
     tokens += s.ids.size();
-  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > kMostTapeBytes);
+  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > most_tape_bytes_);
   ExpertLoad load;
   const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
   AddLoad(load, 0);
@@ -174,8 +178,7 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
       if (std::all_of(numbers.begin(), numbers.end(), [](float x) { return std::isfinite(x); }))
         continue;
       Drop();
-      return Fail(Code::kInternal, "the gradient of {} is not finite; lower the learning rate",
-                  tensor.spec.name);
+      return Fail(Code::kInternal, "the gradient of {} is not finite", tensor.spec.name);
     }
   }
   UpdateGateBiases(weights_, load_, bias_rate_);

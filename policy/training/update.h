@@ -76,8 +76,13 @@ class Update {
   /// A micro-batch whose activations would take more runs its blocks again on the way back.
   static constexpr std::size_t kMostTapeBytes = std::size_t{2} << 30U;
 
-  /// Both are borrowed; `weights` must be for training.
-  Update(Weights& weights, const cpu::Cpu& cpu, const AdamWOptions& options, double bias_rate);
+  /// Both are borrowed; `weights` must be for training. Recomputation, beyond `most_tape_bytes`,
+  /// changes time and memory, and no bit.
+  Update(Weights& weights,
+         const cpu::Cpu& cpu,
+         const AdamWOptions& options,
+         double bias_rate,
+         std::size_t most_tape_bytes = kMostTapeBytes);
 
   /// The gradient of a loss by each target's log-probability, given those and the entropies.
   using SlopesOf = std::function<Result<std::vector<float>>(const Targets& targets,
@@ -117,6 +122,7 @@ class Update {
   Gradients gradients_;
   AdamW optimizer_;
   double bias_rate_;
+  std::size_t most_tape_bytes_;
   ExpertLoad load_;
 };
 

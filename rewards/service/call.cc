@@ -8,12 +8,14 @@
 namespace aha::rewards {
 namespace {
 
-void Sanitize(proto::Outcome* outcome) {
+void Sanitize(std::uint64_t bytes, proto::Outcome* outcome) {
   if (outcome->has_score() && !std::isfinite(outcome->score())) {
     *outcome = Failed(proto::Failure::NOT_FINITE,
                       fmt::format("the service returned {}", outcome->score()));
   } else if (outcome->what_case() == proto::Outcome::WHAT_NOT_SET) {
     *outcome = Failed(proto::Failure::CRASH, "the service returned neither a score nor a failure");
+  } else if (const std::string fault = FaultOfSteps(*outcome, bytes); !fault.empty()) {
+    *outcome = Failed(proto::Failure::CRASH, "the service returned " + fault);
   }
 }
 
@@ -55,6 +57,7 @@ std::vector<std::unique_ptr<Batch>> Split(const std::shared_ptr<Call>& call,
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
     call->ids.push_back(items[i].id());
+    call->sizes.push_back(items[i].completion().size());
     if (!IsValidUtf8(items[i].reference())) {
       call->Fill(i, proto::Failure::BAD_REFERENCE, "the reference is not UTF-8");
       continue;
@@ -94,9 +97,10 @@ bool Call::Fits(const Batch& batch, const proto::ScoreReply& reply) const {
 
 void Call::Take(const Batch& batch, proto::ScoreReply* reply) {
   for (int i = 0; i < reply->items_size(); ++i) {
+    const std::size_t item = batch.items[static_cast<std::size_t>(i)];
     for (auto& outcome : *reply->mutable_items(i)->mutable_outcomes())
-      Sanitize(&outcome);
-    outcomes[batch.items[static_cast<std::size_t>(i)]].Swap(reply->mutable_items(i));
+      Sanitize(sizes[item], &outcome);
+    outcomes[item].Swap(reply->mutable_items(i));
   }
 }
 

@@ -45,6 +45,7 @@ struct Call {
   const Deadline::Clock::time_point start = Deadline::Clock::now();
   std::size_t rewards = 0;
   std::vector<std::string> ids;
+  std::vector<std::uint64_t> sizes;  ///< of the completions, in bytes
   Outcomes outcomes;
   std::size_t open = 0;  ///< batches without a reply
   std::promise<Result<Outcomes>> promise;

@@ -25,7 +25,7 @@ Result<std::string> Checked(const std::string& endpoint, const std::optional<Cli
 }  // namespace
 
 Client::Client(std::unique_ptr<Exchange> exchange, std::string token, ClientOptions options)
-    : exchange_(std::move(exchange)), token_(std::move(token)), options_(std::move(options)) {}
+    : token_(std::move(token)), options_(std::move(options)), exchange_(std::move(exchange)) {}
 
 Client::~Client() = default;
 

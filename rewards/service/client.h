@@ -74,10 +74,10 @@ class Client {
   class Exchange;
   Client(std::unique_ptr<Exchange> exchange, std::string token, ClientOptions options);
 
-  std::unique_ptr<Exchange> exchange_;
   const std::string token_;  // makes request ids unique in the world
   std::atomic<std::uint64_t> calls_ = 0;
   const ClientOptions options_;
+  std::unique_ptr<Exchange> exchange_;  // last: its thread reads what is above until it is gone
 };
 
 /// Asks a service how it is doing. kTimeout when it does not say before the deadline.

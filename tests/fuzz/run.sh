@@ -26,7 +26,7 @@ for target in "${targets[@]}"; do
   [ -f "tests/fuzz/$target.dict" ] && dictionary=("-dict=tests/fuzz/$target.dict")
   echo "== $target, $seconds s" >&2
   "build/fuzz/tests/fuzz/${target}_fuzz" "build/fuzz/corpus/$target" "tests/fuzz/corpus/$target" "${dictionary[@]}" \
-    -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
+    -max_total_time="$seconds" -max_len=65536 -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/crashes/$target-" || failed=1
 done
 exit $failed

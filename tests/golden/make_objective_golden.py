@@ -207,7 +207,7 @@ PIECES = {
     "truncate": {"off_policy": "truncate", "off_policy_max": 1.5, "kl": 0.1},
     "mask": {"off_policy": "mask", "off_policy_min": 0.5, "off_policy_max": 1.5},
     "truncate_sequence": {"off_policy": "truncate", "off_policy_max": 1.5, "off_policy_sequence": True},
-    "mask_sequence": {"off_policy": "mask", "off_policy_min": 0.5, "off_policy_max": 2.0, "off_policy_sequence": True},
+    "mask_sequence": {"off_policy": "mask", "off_policy_min": 0.2, "off_policy_max": 3.0, "off_policy_sequence": True},
     "drop": {"off_policy_drop": 0.02},
     "mask_truncated": {"mask_truncated": True, "kl": 0.1},
     "per_token": {"per_token": True},

@@ -149,6 +149,58 @@ TEST(AdvantageTest, StepsAreNormalisedTogetherAndSummedFromEachOn) {
             (std::vector<std::vector<double>>{{0, 0}, {}, {0}}));
 }
 
+TEST(AdvantageTest, ProcessRewardsReachTheTokensOfTheirStepsAndThoseBefore) {
+  const std::vector<std::vector<StepReward>> samples = {{{2, .2}, {4, .9}},
+                                                        {{1, .4}, {2, .1}, {5, .9}}};
+  EXPECT_TRUE(HasStepSignal(samples));
+  const auto got =
+      ProcessAdvantages(samples, std::vector<std::int64_t>{5, 5}, GroupScale::kPopulation, 0);
+  const std::vector<std::vector<double>> want = {{.2936101, .2936101, 1.1744404, 1.1744404, 0},
+                                                 {-.2936101, 0, 1.1744404, 1.1744404, 1.1744404}};
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    for (std::size_t t = 0; t < want[i].size(); ++t)
+      EXPECT_NEAR(got[i][t], want[i][t], 6e-8) << i << ", " << t;
+  }
+}
+
+// A single step at the end of each completion is outcome supervision.
+TEST(AdvantageTest, OneStepASampleIsTheOutcomesAdvantage) {
+  const GroupRewards rewards = {1, 0, std::nullopt, 0};
+  const auto outcome = GroupAdvantages(rewards, GroupScale::kSample, 1e-6);
+  const auto got =
+      ProcessAdvantages({{{3, 1}}, {{2, 0}}, {}, {{1, 0}}}, std::vector<std::int64_t>{3, 2, 4, 1},
+                        GroupScale::kSample, 1e-6);
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    for (const double a : got[i])
+      EXPECT_DOUBLE_EQ(a, outcome[i]);
+  }
+}
+
+TEST(AdvantageTest, StepsWithoutADifferenceOrWithoutAnotherSampleTeachNothing) {
+  const std::vector<std::int64_t> lengths = {3, 2};
+  for (const auto& samples : {std::vector<std::vector<StepReward>>{{{1, .1}, {3, .1}}, {{2, .1}}},
+                              std::vector<std::vector<StepReward>>{{{1, 1}, {3, 0}}, {}}}) {
+    EXPECT_FALSE(HasStepSignal(samples));
+    EXPECT_EQ(ProcessAdvantages(samples, lengths, GroupScale::kNone, 0),
+              (std::vector<std::vector<double>>{{0, 0, 0}, {0, 0}}));
+  }
+}
+
+TEST(AdvantageTest, GeneralisedEstimatesEqualTheWorkedValues) {
+  const std::vector<double> rewards = {0, 0, 1}, values = {.5, .6, .7};
+  for (const auto& [lambda, want] : {std::pair{1., std::vector<double>{.5, .4, .3}},
+                                     std::pair{.95, std::vector<double>{.46575, .385, .3}},
+                                     // One step ahead: the deltas themselves.
+                                     std::pair{0., std::vector<double>{.1, .1, .3}}}) {
+    const GaeResult got = Gae(rewards, values, 1, lambda);
+    for (std::size_t t = 0; t < want.size(); ++t) {
+      EXPECT_NEAR(got.advantage_T[t], want[t], 1e-12) << lambda;
+      EXPECT_NEAR(got.return_T[t], want[t] + values[t], 1e-12) << lambda;
+    }
+  }
+  EXPECT_NEAR(Gae(rewards, values, .5, 1).advantage_T[0], .25 - .5, 1e-12);  // .5^2 r - V
+}
+
 TEST(AdvantageTest, ReturnsToGoTakeOffWhatComesLater) {
   EXPECT_EQ(ReturnsToGo(1, std::vector<double>{.5, .25, .125}),
             (std::vector<double>{.125, .625, .875}));

@@ -1,5 +1,6 @@
 #include "grpo/learner.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -183,6 +184,35 @@ TEST(LearnerTest, TokensHaveAdvantagesOfTheirOwn) {
   EXPECT_LT(after[1], before[1]);
 }
 
+// Completions come back in any order.
+TEST(LearnerTest, SamplesAreLearnedFromInTheirOwnOrder) {
+  std::vector<std::vector<float>> after;
+  for (const bool reversed : {false, true}) {
+    Weights weights = Tiny();
+    std::vector<Sample> samples = Samples(weights);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      samples[i].order = i;
+    if (reversed) std::reverse(samples.begin(), samples.end());
+    LearnerOptions options = Options();
+    options.updates = 2;
+    Train(weights, options, samples);
+    after.push_back(Numbers(weights));
+  }
+  EXPECT_EQ(after[0], after[1]);
+}
+
+TEST(LearnerTest, RecomputedActivationsChangeNoBit) {
+  std::vector<std::vector<float>> after;
+  for (const std::size_t bytes : {policy::Update::kMostTapeBytes, std::size_t{0}}) {
+    Weights weights = Tiny();
+    LearnerOptions options = Options();
+    options.most_tape_bytes = bytes;
+    Train(weights, options, Samples(weights));
+    after.push_back(Numbers(weights));
+  }
+  EXPECT_EQ(after[0], after[1]);
+}
+
 TEST(LearnerTest, IdleSamplesWeighButDoNotMove) {
   Weights weights = Tiny();
   std::vector<Sample> samples = Samples(weights);
@@ -310,6 +340,9 @@ TEST(LearnerTest, NanIsNamedAndChangesNothing) {
   const auto report = learner.Step(samples, nullptr, kRate);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_THAT(report->not_finite, HasSubstr("the log-probability of sample"));
+  EXPECT_THAT(report->not_finite, HasSubstr(" is NaN; "));
+  EXPECT_THAT(report->not_finite,
+              HasSubstr(weights.tensors()[norm].spec.name + " of the weights holds NaN"));
   weights.Write(norm, 0, rows(good));
   EXPECT_EQ(Numbers(weights), Numbers(Tiny()));
   // What the broken step added is forgotten: the next one is as if it had not been.

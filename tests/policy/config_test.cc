@@ -235,6 +235,16 @@ const FamilyCase kFamilyCases[] = {
      "rope_scaling",
      {{"rope_type", "llama3"}, {"low_freq_factor", 1}},
      "is missing"},
+    {"LlamaWindow", Family::kLlama, "sliding_window", 16, "only null is supported"},
+    {"LlamaWindowInUse", Family::kLlama, "use_sliding_window", true, "only false is supported"},
+    {"LlamaLayerTypes", Family::kLlama, "layer_types", {"sliding_attention"}, "sliding_attention"},
+    {"LlamaLayerTypesText", Family::kLlama, "layer_types", "full_attention", "must be a list"},
+    {"LlamaSoftcap", Family::kLlama, "attn_logit_softcapping", 50.0, "is 50.0, which changes"},
+    {"Qwen2Softcap", Family::kQwen2, "final_logit_softcapping", 30, "is 30, which changes"},
+    {"V3Scale", Family::kDeepseekV3, "embedding_multiplier", 12, "is 12, which changes"},
+    {"MixtralScale", Family::kMixtral, "residual_multiplier", 0.22, "is 0.22, which changes"},
+    {"Qwen3NoRope", Family::kQwen3, "no_rope_layers", {1, 0}, "is [1,0], which changes"},
+    {"LlamaAlibi", Family::kLlama, "alibi", true, "is true, which changes"},
     {"Qwen2Window", Family::kQwen2, "use_sliding_window", true, "only false is supported"},
     {"Qwen2LayerTypes",
      Family::kQwen2,
@@ -279,7 +289,15 @@ TEST(ConfigTest, HarmlessKeysPass) {
   for (const char* key :
        {"transformers_version", "pretraining_tp", "pad_token_id", "_name_or_path", "use_cache"})
     json[key] = 1;
-  EXPECT_TRUE(Parse(json));
+  json["attn_logit_softcapping"] = nullptr;
+  json["alibi"] = false;
+  json["residual_multiplier"] = 1.0;
+  json["layer_types"] = {"full_attention", "full_attention"};
+  json["sliding_window"] = json["max_position_embeddings"];
+  EXPECT_TRUE(Parse(json)) << Parse(json).error().message;
+  json["sliding_window"] = 1;
+  json["use_sliding_window"] = false;
+  EXPECT_TRUE(Parse(json)) << Parse(json).error().message;
 }
 
 TEST(ConfigTest, SeveralStopsAreKept) {

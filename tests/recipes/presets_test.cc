@@ -88,6 +88,8 @@ TEST(Presets, EachPieceCanBeSetOtherwise) {
   EXPECT_FALSE(free.has_clip_low());
   const proto::Rl without = ResolvedRl("algorithm: \"rloo\" kl: 0");
   EXPECT_FALSE(without.has_kl_in());
+  const proto::Rl process = ResolvedRl("algorithm: \"rloo\" advantage: \"process\"");
+  EXPECT_FALSE(process.has_kl_in());  // KL of steps counts in the loss
 }
 
 struct UnreadCase {
@@ -110,6 +112,8 @@ INSTANTIATE_TEST_SUITE_P(
             "`reference_every` is set but never read because kl is 0; remove it or set kl above 0"},
         UnreadCase{"StdOfRloo", "algorithm: \"rloo\" advantage_std: \"sample\"",
                    "`advantage_std` is set but never read because advantage is \"leave_one_out\""},
+        UnreadCase{"KlInOfProcess", "advantage: \"process\" kl_in: \"loss\"",
+                   "`kl_in` is set but never read because advantage is \"process\""},
         UnreadCase{"EpsilonOfDrGrpo", "algorithm: \"dr_grpo\" advantage_epsilon: 0",
                    "`advantage_epsilon` is set but never read because advantage_std is \"none\""},
         UnreadCase{"DualClipOfCispo", "algorithm: \"cispo\" dual_clip: 3",

@@ -9,12 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
-#include <sstream>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include "base/log.h"
 #include "base/whole_file.h"
@@ -30,18 +29,34 @@ using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
 
+// Read while other threads log.
+class TextSink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  std::string text() {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    text_.append(message.payload.data(), message.payload.size());
+    text_.push_back('\n');
+  }
+  void flush_() override {}
+  std::string text_;
+};
+
 // What is logged while it lives.
 class LogCapture {
  public:
-  LogCapture() : before_(spdlog::default_logger()) {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
+  LogCapture() : sink_(std::make_shared<TextSink>()), before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink_));
   }
   ~LogCapture() { spdlog::set_default_logger(before_); }
-  std::string text() { return text_.str(); }
+  std::string text() { return sink_->text(); }
 
  private:
-  std::ostringstream text_;
+  const std::shared_ptr<TextSink> sink_;
   std::shared_ptr<spdlog::logger> before_;
 };
 

@@ -24,7 +24,7 @@ TEST(Registry, ListsItsBuiltInsByName) {
       EXPECT_FALSE(key.doc.empty()) << key.name;
   }
   EXPECT_THAT(names, ElementsAre("code", "exact", "format", "instructions", "language", "math",
-                                 "overlength", "repetition"));
+                                 "overlength", "repetition", "steps"));
 }
 
 TEST(Registry, MakesEveryBuiltInWithDefaults) {

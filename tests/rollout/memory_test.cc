@@ -1,4 +1,4 @@
-// Decoding asks the allocator for nothing, once warm.
+// Decoding asks the allocator for nothing, once warm; samples of one prompt hold it once.
 
 #include "tests/rollout/allocation_counter.h"
 #include "tests/rollout/engine_fixture.h"
@@ -56,6 +56,29 @@ INSTANTIATE_TEST_SUITE_P(
                     MemoryCase{"LatentModule", TinyLatent(), Speculation::kModule},
                     MemoryCase{"GroupedLookup", TinyGrouped(), Speculation::kLookup}),
     [](const auto& p) { return p.param.name; });
+
+TEST(SharedPromptTest, SixteenSamplesHoldTheirPromptOnceAndComputeItOnce) {
+  policy::PolicyConfig config = TinyGrouped();
+  config.max_position_embeddings = 1024;
+  const policy::Weights weights =
+      policy::Weights::Initial(config, KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+  constexpr std::size_t kPrompt = 512, kNew = 65, kSamples = 16;
+  EngineOptions options;
+  options.page_tokens = 16;
+  Engine engine(weights, TestCpu(), options);
+  Request request = MakeRequest(1, config);
+  request.prompt.assign(kPrompt, 5);
+  request.samples = kSamples;
+  request.stop_ids.clear();
+  request.stop_strings.clear();
+  request.sampling = {.temperature = 1, .max_new_tokens = kNew};
+  ASSERT_TRUE(engine.Add(request));
+  Drain(engine);
+  // A sample's last token is drawn and needs no key.
+  EXPECT_EQ(engine.totals().forward_tokens, kPrompt + kSamples * (kNew - 1));
+  const double ideal = kPrompt + kSamples * (kNew - 1);
+  EXPECT_LE(static_cast<double>(engine.totals().most_pages * options.page_tokens), 1.05 * ideal);
+}
 
 }  // namespace
 }  // namespace aha::rollout

@@ -164,6 +164,19 @@ TEST(AlarmsTest, NotFiniteSaysWhatAndStopsUnlessTold) {
   EXPECT_FALSE(Alarms(recipe).NotFinite(7, "x").stop);
 }
 
+TEST(AlarmsTest, MaskedSamplesAloneAreNothingToLearnFrom) {
+  Alarms alarms((proto::Alarms()));
+  Metrics metrics = Healthy();
+  metrics.insert(metrics.end(), {{"samples/masked", 12}, {"samples/busy", 4}});
+  EXPECT_TRUE(alarms.Observe(1, metrics).empty());
+  metrics.back().value = 0;
+  const auto raised = alarms.Observe(2, metrics);
+  const Alarm* alarm = Find(raised, "no_signal");
+  ASSERT_NE(alarm, nullptr);
+  EXPECT_THAT(alarm->message, HasSubstr("12 samples were cut by max_new_tokens and masked"));
+  EXPECT_THAT(alarm->message, HasSubstr("raise max_new_tokens"));
+}
+
 TEST(AlarmsTest, NothingIsUsualBeforeHalfAWindow) {
   Alarms alarms((proto::Alarms()));
   for (std::uint64_t step = 1; step < 10; ++step)

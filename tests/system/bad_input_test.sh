@@ -199,6 +199,63 @@ Data() {
   Refused "missing JSONL" 1 'gone.jsonl' "$(Jsonl gone)"
 }
 
+# SftOf NAME KEYS: an sft stage on NAME.jsonl.
+SftOf() {
+  printf 'model: "%s"\nstage { name: "tuned" sft { jsonl { path: "%s.jsonl" answer_mark: "" } template: "plain" batch: 2 %s } }\n' \
+    "$model" "$1" "${2-}" | Recipe "$1"
+}
+
+# What training can be given, and what can become of it.
+Training() {
+  local words
+  words=$(printf '3 plus 4 is 7 . %.0s' {1..60})
+  printf '{"question": "1 + 1", "answer": "%s"}\n' "$words" >"$scratch/long.jsonl"
+  Refused "example beyond the model" 2 'tuned: example 1 has [0-9]+ tokens, the model takes 256; set max_tokens to 256' "$(SftOf long)"
+  cp "$scratch/long.jsonl" "$scratch/longer.jsonl"
+  Refused "every example too long" 2 'tuned: there is no example to train on \(1 were longer than max_tokens 20\)' "$(SftOf longer 'max_tokens: 20')"
+  printf '{"question": "1 + 1", "answer": ""}\n' >"$scratch/blank-answer.jsonl"
+  Refused "answer without a token" 1 'blank-answer.jsonl:1: "answer" is empty' "$(SftOf blank-answer)"
+  printf '{"question": "1 + 1", "answer": "#### \\\\frac{1"}\n' >"$scratch/unread.jsonl"
+  Refused "every verifier failed" 1 'step 1: no sample of 4 groups has a reward; the first failure: math: BAD_REFERENCE' \
+    "$(Changed unread 's|task \{ family: "chain" \}|jsonl { path: "unread.jsonl" } template: "plain"|')"
+  Refused "epsilon of 0" 2 'epsilon.* is 0; it must be from 1e-20 to 1' "$(Changed epsilon 's/learning_rate: 1e-3/learning_rate: 1e-3 epsilon: 0/')"
+  BrokenModel nan-weights
+  NotANumber "$scratch/models/nan-weights/model.safetensors"
+  Refused "weights with NaN" 1 'nan-weights/model.safetensors: tensor .* holds NaN or infinity' "$scratch/nan-weights.textproto"
+  SmallBudget
+  BadSteps
+}
+
+# NotANumber FILE: the last number of a safetensors file in bf16 becomes NaN.
+NotANumber() { printf '\xc0\x7f' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 2)) conv=notrunc status=none; }
+
+# A sequence longer than the budget of a micro-batch stands alone; no bit changes.
+SmallBudget() {
+  ((++rows))
+  "$aha" -q run "$good" --out "$scratch/runs/budget" --set zero.micro_batch_tokens=16 >"$scratch/out" 2>"$scratch/err"
+  local status=$?
+  if ((status == 0)) && cmp -s "$scratch/runs/budget/zero/checkpoint/model.safetensors" "$scratch/runs/good/zero/checkpoint/model.safetensors"; then
+    Row "budget below a sequence" ok 0 "the weights of the good run"
+  else Wrong "budget below a sequence" "$status" "$(tail -n 1 "$scratch/err")"; fi
+}
+
+# AdamW without a second moment soon has numbers that are none. The commit before stays; then its optimizer is
+# exchanged for another policy's.
+BadSteps() {
+  local bad out=$scratch/runs/bad-step kept
+  bad=$(Changed bad-step 's/learning_rate: 1e-3/learning_rate: 1 beta2: 0 epsilon: 1e-20 clip_norm: 0/; s/steps: 1$/steps: 8/; s/commit_every: 2/commit_every: 1/')
+  Expect "NaN at a step" 1 'zero: step [0-9]+: .*(NaN|infinity|not finite).*; the last good checkpoint: step [0-9]+ in ' "$aha" -q run "$bad" --out "$out" || return
+  kept=$(grep -ao 'the last good checkpoint: step [0-9]*' "$scratch/err" | head -n 1)
+  kept=${kept##* }
+  [[ $(sed -n 's/^step: //p' "$out/zero/state/commit") == "$kept" && -s $out/zero/state/step-$kept/optimizer.safetensors ]] ||
+    Wrong "NaN at a step, its checkpoint" - "step $kept is not in force"
+  PretrainStage 1 | sed 's/intermediate_size: 64 /intermediate_size: 72 /; s/commit_every: 3/commit_every: 1/' | Recipe wide >/dev/null
+  "$aha" -q run "$scratch/wide.textproto" --out "$scratch/wide" >/dev/null 2>&1
+  cp "$scratch/wide/base/state/step-1/optimizer.safetensors" "$out/zero/state/step-$kept/optimizer.safetensors"
+  Expect "another policy's optimizer" 1 "step-$kept/optimizer.safetensors: tensor adamw.master has .*\[[0-9]+\].*\[[0-9]+\]" "$aha" -q run "$bad" --out "$out"
+  Works "another policy's optimizer" "$out"
+}
+
 # MountTmpfs FOLDER OPTIONS
 MountTmpfs() {
   mkdir -p -- "$1"
@@ -249,6 +306,7 @@ Recipes
 Models
 Rewards
 Data
+Training
 Directories
 FullDisk
 printf '%d cases, %d wrong\n' "$rows" "$failures"

@@ -65,6 +65,7 @@ Expect "--list --json" '"name":"overlength"' "$("$aha" rewards --list --json)"
 # --- the new rewards through aha score --------------------------------------------------------------
 Expect "overlength" '"score":-0.5' "$(echo '{"id":1,"completion":"x","tokens":18432}' | "$aha" score --reward overlength)"
 Expect "repetition" '"score":-0.25' "$(echo '{"id":1,"completion":"a b c a b c"}' | "$aha" score --reward repetition)"
+Expect "steps" '"steps":[{"end":9,"score":1.0},{"end":19,"score":0.0}]' "$(echo '{"id":1,"completion":"3 + 4 = 7 7 + 1 = 9"}' | "$aha" score --reward steps)"
 Expect "instructions" '"score":0.5' "$(echo '{"id":1,"completion":"a, b","reference":[{"kind":"punctuation:no_comma"},{"kind":"startend:end_checker","end_phrase":"b"}]}' | "$aha" score --reward instructions)"
 Expect "an unknown kind is no score" '"failure":"BAD_REFERENCE"' "$(echo '{"id":1,"completion":"a","reference":[{"kind":"x"}]}' | "$aha" score --reward instructions)"
 Expect "language" '"score":0.0' "$(echo '{"id":1,"language":"en","completion":"Nous devons calculer la somme des deux nombres entiers."}' | "$aha" score --reward language)"

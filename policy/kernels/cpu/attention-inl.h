@@ -116,6 +116,8 @@ class Attend {
   explicit Attend(const AttentionChunk& chunk) : c_(chunk), s_(chunk.shape) {
     wide_key_ = s_.padded_key();
     wide_value_ = s_.padded_value();
+    key_bytes_ = s_.page_tokens * wide_key_ * sizeof(T);
+    value_bytes_ = s_.latent ? 0 : s_.page_tokens * wide_value_ * sizeof(T);
     q_ = static_cast<X*>(ThreadScratch(ScratchSlot::kRows,
                                        kAttentionRows * (wide_key_ + kAttentionBlock) * sizeof(X)));
     weights_ = q_ + kAttentionRows * wide_key_;
@@ -221,6 +223,8 @@ class Attend {
     EachRun(
         block, longest, s_.latent,
         [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end) AHA_ATTR {
+          if (r == 0) AskKeys(r, start, group_end);
+          if (end < c_.count) AskKeys(end, start, group_end);
           const std::size_t keys = std::min(group_end, MostKeys(r, end));
           std::array<const std::byte*, kAttentionBlock / kL> vectors;
           std::size_t count = 0;
@@ -228,8 +232,6 @@ class Attend {
             const std::byte* page = PageOf(r, at);
             if (s_.latent)
               page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
-            else
-              Want(page);
             for (std::size_t v = 0; v < tokens / kL; ++v)
               vectors[count++] = page + v * (kL * 4);
           }
@@ -246,18 +248,46 @@ class Attend {
         });
   }
 
-  // Asks memory for a head's keys and values.
-  void Want([[maybe_unused]] const std::byte* page) const {
+  // Asks memory for what is read soon, into the second-level cache: many lines can be on their way
+  // there at once, few into the first.
+  static void Ask([[maybe_unused]] const std::byte* from, [[maybe_unused]] std::size_t bytes) {
 #if HWY_TARGET == HWY_AVX3
-    for (std::size_t i = 0; i < s_.head_bytes(); i += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(page + i), _MM_HINT_T0);
+    for (std::size_t i = 0; i < bytes; i += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
 #endif
+  }
+  // Keys at positions [start, end) of row r: a run ahead of their use.
+  void AskKeys(std::size_t r, std::size_t start, std::size_t end) const {
+    for (std::size_t at = start; at < std::min(end, c_.rows[r].keys); at += s_.page_tokens)
+      Ask(PageOf(r, at), key_bytes_);
+  }
+  // Values of a block, while softmax has no use for memory; those of shared pages once.
+  void AskValues(std::size_t r, std::size_t block) const {
+    const std::size_t end = std::min(block + kAttentionBlock, c_.rows[r].keys);
+    for (std::size_t at = block; at < end; at += s_.page_tokens) {
+      const std::size_t place = at / s_.page_tokens;
+      const bool asked = r > 0 && c_.rows[r - 1].keys > at &&
+                         c_.rows[r - 1].pages[place] == c_.rows[r].pages[place];
+      if (!asked) Ask(PageOf(r, at) + key_bytes_, value_bytes_);
+    }
+  }
+  // Keys of row r's next block, or of the next head's first one.
+  void AskNextKeys(std::size_t r, std::size_t block) const {
+    const std::size_t next = block + kAttentionBlock;
+    if (next < c_.rows[r].keys) {
+      AskKeys(r, next, next + kAttentionBlock);
+    } else if (c_.next_head) {
+      for (std::size_t at = 0; at < std::min(kAttentionBlock, c_.rows[r].keys);
+           at += s_.page_tokens)
+        Ask(PageOf(r, at) + s_.head_bytes(), key_bytes_);
+    }
   }
 
   // Online softmax of one row over one block: weights_, and factor_ for what was mixed before.
   void Weigh(std::size_t r, std::size_t block) {
     factor_[r] = 1;
     if (c_.rows[r].keys <= block) return;
+    AskValues(r, block);
     const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
     float* scores = scores_ + r * kAttentionBlock;
     std::fill(scores + keys, scores + (keys + kL - 1) / kL * kL,
@@ -295,6 +325,7 @@ class Attend {
               std::size_t start,
               std::size_t group_end) {
     const std::size_t tokens = s_.page_tokens;
+    if (start == block) AskNextKeys(r, block);
     const std::size_t keys = MostKeys(r, end);
     std::array<const std::byte*, kAttentionBlock / 16> pages;
     std::array<std::size_t, kAttentionBlock / 16> steps;
@@ -338,6 +369,7 @@ class Attend {
   const AttentionChunk& c_;
   KvShape s_;
   std::size_t wide_key_ = 0, wide_value_ = 0;
+  std::size_t key_bytes_ = 0, value_bytes_ = 0;  // of one head's part of a page
   X* q_ = nullptr;
   X* weights_ = nullptr;     // [rows][block]
   float* scores_ = nullptr;  // [rows][block]

@@ -50,6 +50,7 @@ class Run {
     chunk.scale = call_.scale;
     chunk.rows = rows.data();
     chunk.count = end - begin;
+    chunk.next_head = head + 1 < call_.shape.heads;
     kernel_(chunk);
   }
 
@@ -100,7 +101,8 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
   const std::size_t per_head = std::max((rows + kAttentionRows - 1) / kAttentionRows,
                                         std::min(rows, (threads + heads - 1) / heads));
   const std::size_t chunks = per_head * heads;
-  const auto share = [&](std::size_t chunk) { return ShareOf(rows, per_head, chunk % per_head); };
+  // All heads of some rows one after the other: a page holds them side by side.
+  const auto share = [&](std::size_t chunk) { return ShareOf(rows, per_head, chunk / heads); };
   thread_local std::vector<std::size_t> kept;
   kept.assign(chunks + 1, 0);
   std::vector<std::size_t>& cost = kept;  // the caller's, for all threads
@@ -113,7 +115,7 @@ void Attend(const Cpu& cpu, const Run<T>& run, std::size_t heads) {
       // A chunk belongs to the part that its middle falls into.
       for (std::size_t c = 0; c < chunks; ++c) {
         if ((cost[c] + cost[c + 1]) / 2 * parts / cost[chunks] == part)
-          run.Chunk(c / per_head, share(c).begin, share(c).end);
+          run.Chunk(c % heads, share(c).begin, share(c).end);
       }
     }
   });

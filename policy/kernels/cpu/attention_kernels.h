@@ -28,7 +28,8 @@ struct AttentionChunk {
   std::size_t page_stride = 0;
   float scale = 1;
   const AttentionRow* rows = nullptr;
-  std::size_t count = 0;  ///< up to kAttentionRows
+  std::size_t count = 0;   ///< up to kAttentionRows
+  bool next_head = false;  ///< the same rows come next for the head behind this one
 };
 
 struct AttentionKernels {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 namespace aha::policy::cpu {
 
@@ -12,6 +13,10 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes);  ///< throws std::bad_alloc
+  /// For what is made and given back together, as a policy's weights are: those that are small for
+  /// a huge page share some with the buffers made before and after them, and that memory is given
+  /// back with the last of these.
+  static Buffer Lasting(std::size_t bytes);
 
   [[nodiscard]] std::byte* data() { return bytes_.get(); }
   [[nodiscard]] const std::byte* data() const { return bytes_.get(); }
@@ -21,7 +26,9 @@ class Buffer {
   struct Free {
     Free() : mapped(0) {}
     explicit Free(std::size_t bytes) : mapped(bytes) {}
-    std::size_t mapped;  // bytes; 0: of the allocator
+    explicit Free(std::shared_ptr<const void> of) : mapped(0), shared(std::move(of)) {}
+    std::size_t mapped;                  // bytes; 0: of the allocator
+    std::shared_ptr<const void> shared;  // memory that is not this buffer's alone
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> bytes_;

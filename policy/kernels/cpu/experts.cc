@@ -70,6 +70,10 @@ void Grouped(const Cpu& cpu,
       call.n = y.width;
       call.y = y[plan.start_E1[e]];
       call.y_stride = y.stride;
+      std::size_t next = e + 1;
+      while (next < experts && rows_of(next) == 0)
+        ++next;
+      if (next < experts) call.then = weight_of(next).panel(0);
       if (call.panel_begin < call.panel_end) kernel(call);
       before += cost * panels;
     }

@@ -20,13 +20,27 @@ HWY_INLINE const std::byte* PanelOf(const GemmCall& call, std::size_t panel) {
   return call.w->panel(panel) + call.k_begin * kPanel * (way == Way::kFp32 ? 4 : 2);
 }
 
+// Accumulates, and asks for what comes next if there is something to ask for.
+template <Way way, int MR, int NV>
+HWY_INLINE void SumAhead(const GemmCall& call,
+                         const Source& x,
+                         const std::byte* const (&from)[NV],
+                         Tile<MR, NV>& tile,
+                         const Ahead& ahead) {
+  if (way == Way::kPairs && ahead.step != 0) {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile, ahead);
+  } else {
+    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile);
+  }
+}
+
 // A tile of MR rows and NV vectors of columns, the first of them vector `v0` of W.
 template <Way way, class Out, int MR, int NV>
 void Product(const GemmCall& call,
              const Source& x,
              std::size_t row,
              std::size_t v0,
-             [[maybe_unused]] const Ahead& ahead) {
+             const Ahead& ahead) {
   const std::byte* from[NV];
   for (int v = 0; v < NV; ++v)
     from[v] = PanelOf<way>(call, (v0 + v) / kVectors) + (v0 + v) % kVectors * (kL * 4);
@@ -52,12 +66,7 @@ void Product(const GemmCall& call,
       }
     }
   }
-  constexpr bool kMayAsk = way == Way::kPairs && MR > 4 && NV == 2;
-  if (kMayAsk && ahead.step != 0) {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile, ahead);
-  } else {
-    Accumulate<way, MR, NV>(x, from, Steps<way>(call), kPanel * 4, tile);
-  }
+  SumAhead<way, MR, NV>(call, x, from, tile, ahead);
   if (call.bias != nullptr) {
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) {
@@ -81,7 +90,7 @@ void SwiGluProduct(const GemmCall& call,
                    const Source& x,
                    std::size_t row,
                    std::size_t v0,
-                   const Ahead&) {
+                   const Ahead& ahead) {
   const std::byte* from[2 * NV];
   for (int v = 0; v < NV; ++v) {
     const std::size_t panel = (v0 + v) / kVectors * 2;
@@ -96,7 +105,7 @@ void SwiGluProduct(const GemmCall& call,
     for (int v = 0; v < 2 * NV; ++v)
       tile.sum[m][v] = Zeros();
   }
-  Accumulate<way, MR, 2 * NV>(x, from, Steps<way>(call), kPanel * 4, tile);
+  SumAhead<way, MR, 2 * NV>(call, x, from, tile, ahead);
   Out* y = static_cast<Out*>(call.y) + row * call.y_stride;
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
@@ -105,7 +114,7 @@ void SwiGluProduct(const GemmCall& call,
       const std::size_t column = (v0 + v) * kL;
       const V gate = Rounded<Out>(tile.sum[m][v]);
       const V up = Rounded<Out>(tile.sum[m][NV + v]);
-      const V value = hn::Mul(Rounded<Out>(hn::Mul(gate, Sigmoid(gate))), up);
+      const V value = hn::Mul(Rounded<Out>(hn::Mul(gate, SigmoidOfFinite(gate))), up);
       StoreN(value, y + m * call.y_stride + column, call.n > column ? call.n - column : 0);
     }
   }
@@ -176,13 +185,24 @@ constexpr std::array<TileChoice, sizeof...(I)> Choices(std::index_sequence<I...>
   return {Choice<way, Out, swiglu, static_cast<int>(I) + 1>()...};
 }
 
-// The part of the next panel that tile t of `tiles` asks for: each of the first four a share of it.
-HWY_INLINE Ahead NextPanel(const GemmCall& call, std::size_t v, std::size_t tiles, std::size_t t) {
-  const std::size_t next = v / kVectors + 1;
+// What tile t of `tiles` asks for while `width` vectors of columns from v on are done: a share of
+// as much of W as they read, right after it. Panels lie one after the other; with gate and up, a
+// vector of columns is half a panel of each.
+template <bool swiglu>
+HWY_INLINE Ahead
+Next(const GemmCall& call, std::size_t v, std::size_t width, std::size_t tiles, std::size_t t) {
+  constexpr std::size_t kPerPanel = swiglu ? kVectors / 2 : kVectors;
+  const std::size_t panels = std::max<std::size_t>(1, width / kPerPanel);
+  const std::size_t next = v / kPerPanel + (swiglu ? std::max<std::size_t>(2, panels) : panels);
   const std::size_t shares = tiles >= 4 ? 4 : tiles >= 2 ? 2 : 1;
-  if (next >= call.panel_end || t >= shares) return {};
-  const std::size_t bytes = (call.k_end - call.k_begin + 1) / 2 * kPanel * 4;
-  return {PanelOf<Way::kPairs>(call, next) + bytes / shares * t, kPanel * 4 / shares};
+  const std::size_t end = swiglu ? 2 * call.panel_end : call.panel_end;
+  // Few rows wait for memory alone; it is kept busy without.
+  const bool last = next + panels > end;
+  if (panels >= 4 || t >= shares || (last && call.then == nullptr)) return {};
+  const std::size_t bytes = (call.k_end - call.k_begin + 1) / 2 * kPanel * 4 * panels;
+  const std::byte* from =
+      last ? call.then + (next > end ? bytes : 0) : PanelOf<Way::kPairs>(call, next);
+  return {from + bytes / shares * t, kPanel * 4 * panels / shares};
 }
 
 template <Way way, class Out, bool swiglu>
@@ -203,7 +223,7 @@ void GemmSlab(const GemmCall& call) {
         const std::size_t first = rows * t / tiles;
         const TileChoice& choice = kChoices[rows * (t + 1) / tiles - first - 1];
         const Source tile = {x.data + first * x.bytes, x.bytes};
-        const Ahead ahead = NextPanel(call, v, tiles, t);
+        const Ahead ahead = Next<swiglu>(call, v, tallest.vectors, tiles, t);
         if (wide && choice.vectors == tallest.vectors) {
           choice.wide(call, tile, start + first, v, ahead);
         } else {

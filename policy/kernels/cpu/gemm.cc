@@ -28,6 +28,9 @@ void Run(const Cpu& cpu,
       GemmCall part = call;
       part.panel_begin = begin;
       part.panel_end = end;
+      // The shares between are the other threads'.
+      const std::size_t next = end + (threads - 1) * (end - begin);
+      if (next < panels) part.then = call.w->panel(next * (call.w->panels() / panels));
       function(part);
     });
   } else {

@@ -19,10 +19,11 @@ struct GemmCall {
   std::size_t n = 0;  ///< columns of y
   void* y = nullptr;
   std::size_t y_stride = 0;
-  const float* bias = nullptr;  ///< [n] or none
-  bool add = false;             ///< start from what y holds (fp32 only), before any product
-  std::size_t k_begin = 0;      ///< a multiple of 32
-  std::size_t k_end = 0;        ///< a multiple of 32, or K
+  const float* bias = nullptr;      ///< [n] or none
+  bool add = false;                 ///< start from what y holds (fp32 only), before any product
+  const std::byte* then = nullptr;  ///< a panel that is read next, most likely: asked for ahead
+  std::size_t k_begin = 0;          ///< a multiple of 32
+  std::size_t k_end = 0;            ///< a multiple of 32, or K
 };
 
 struct GemmKernels {

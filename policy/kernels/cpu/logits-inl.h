@@ -4,11 +4,16 @@ namespace aha::policy::cpu::AHA_NS {
 
 constexpr std::size_t kBlock = 1024;  // numbers summed in fp32 before a float64 takes the sum
 
-LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
+LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16, float* sums) {
   LogitStats stats;
   const float low = -std::numeric_limits<float>::infinity();
   V most = Set(low);
-  for (std::size_t i = 0; i < n; i += kL) {
+  const bool as_they_are = !round_bf16 && temperature == 1;
+  for (std::size_t i = 0; as_they_are && i < n; i += kL) {
+    const V v = LoadN(x + i, n - i);
+    most = hn::Max(most, n - i >= kL ? v : hn::IfThenElse(hn::FirstN(D(), n - i), v, Set(low)));
+  }
+  for (std::size_t i = 0; !as_they_are && i < n; i += kL) {
     const std::size_t left = n - i;
     V v = LoadN(x + i, left);
     if (round_bf16) v = Rounded<Bf16>(v);
@@ -17,23 +22,21 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
     most = hn::Max(most, left >= kL ? v : hn::IfThenElse(hn::FirstN(D(), left), v, Set(low)));
   }
   stats.most = Largest(most);
-  std::size_t at = 0;
-  while (at + kL <= n && hn::AllFalse(D(), hn::Eq(Load(x + at), Set(stats.most))))
-    at += kL;
-  while (at + 1 < n && x[at] != stats.most)
-    ++at;
-  // Where no logit is the largest, one is not a number: any token will do, within the row.
-  stats.likeliest = static_cast<std::int32_t>(std::min(at, n - 1));
   double sum = 0, mixed = 0;
   for (std::size_t start = 0; start < n; start += kBlock) {
     const std::size_t end = std::min(n, start + kBlock);
-    V part = Zeros(), weighted = Zeros();
+    V part = Zeros(), weighted = Zeros(), piece = Zeros();
     for (std::size_t i = start; i < end; i += kL) {
       const std::size_t left = end - i;
       const V d = hn::Sub(LoadN(x + i, left), Set(stats.most));
       V e = ExpLow(d);
       if (left < kL) e = hn::IfThenElseZero(hn::FirstN(D(), left), e);
       part = hn::Add(part, e);
+      piece = hn::Add(piece, e);
+      if (sums != nullptr && ((i + kL) % kPickBlock == 0 || i + kL >= n)) {
+        sums[i / kPickBlock] = Sum(piece);
+        piece = Zeros();
+      }
       // A logit of minus infinity has no weight: 0 * inf would be NaN.
       weighted = hn::Add(weighted, hn::IfThenElseZero(hn::Gt(e, Zeros()), hn::Mul(e, d)));
     }
@@ -44,6 +47,16 @@ LogitStats Stats(float* x, std::size_t n, float temperature, bool round_bf16) {
   stats.log_sum = static_cast<float>(log_sum);
   stats.entropy = static_cast<float>(log_sum - mixed / sum);
   return stats;
+}
+
+std::int32_t Likeliest(const float* x, std::size_t n, const LogitStats& stats) {
+  std::size_t at = 0;
+  while (at + kL <= n && hn::AllFalse(D(), hn::Eq(Load(x + at), Set(stats.most))))
+    at += kL;
+  while (at + 1 < n && x[at] != stats.most)
+    ++at;
+  // Where no logit is the largest, one is not a number: any token will do, within the row.
+  return static_cast<std::int32_t>(std::min(at, n - 1));
 }
 
 using D64 = hn::ScalableTag<double>;
@@ -71,8 +84,6 @@ HWY_INLINE V64 Exp64(V64 x) {
   const V64 scale = hn::BitCast(d, hn::ShiftLeft<52>(bits));
   return hn::IfThenElseZero(hn::Ge(x, hn::Set(d, -708.0)), hn::Mul(p, scale));
 }
-
-constexpr std::size_t kPickBlock = 128;  // a draw looks into one block again
 
 // Probabilities of logits [start, start + n) in float64; zeros up to the next multiple of 8.
 HWY_INLINE void Probabilities(const PickRow& row, std::size_t start, std::size_t n, double* p) {
@@ -114,6 +125,41 @@ bool HasProbability(const PickRow& row, std::size_t b, std::size_t n) {
   const std::size_t count = std::min(kPickBlock, n - b * kPickBlock);
   Probabilities(row, b * kPickBlock, count, p);
   return std::any_of(p, p + count, [](double x) { return x > 0; });
+}
+
+// Running sums of exp(x - most) in place of those of probabilities. The two, each over its total,
+// differ by less than `reach`: by the error of exp in fp32, of the sums (a chain of
+// kPickBlock / kL, then the lanes), and of the rounded log-probabilities, in numerator and
+// denominator, and half of that for safety.
+bool PickBySums(PickRow& row, std::size_t n) {
+  const std::size_t blocks = (n + kPickBlock - 1) / kPickBlock;
+  double total = 0;
+  for (std::size_t b = 0; b < blocks; ++b)
+    total += double{row.sums[b]};
+  constexpr double kUnit = 0x1p-24;
+  constexpr double kSteps = 4 + kPickBlock / kL + 5;
+  const double reach = 3 * kUnit * (kSteps + 1 + double{row.stats.entropy}) * total;
+  const double line = row.draw * total;
+  double running = 0;
+  std::size_t b = 0;
+  while (b < blocks && !(running + double{row.sums[b]} > line))
+    running += double{row.sums[b++]};
+  if (b == blocks) return false;
+  const std::size_t start = b * kPickBlock;
+  const std::size_t size = std::min(kPickBlock, n - start);
+  float e[kPickBlock];
+  for (std::size_t i = 0; i < size; i += kL)
+    StoreN(ExpLow(hn::Sub(LoadN(row.x + start + i, size - i), Set(row.stats.most))), e + i,
+           size - i);
+  for (std::size_t i = 0; i < size; ++i) {
+    const double after = running + double{e[i]};
+    if (after > line) {
+      row.token = static_cast<std::int32_t>(start + i);
+      return line - running > reach && after - line > reach;
+    }
+    running = after;
+  }
+  return false;
 }
 
 void Pick(PickRow* rows, std::size_t count, std::size_t n) {
@@ -178,7 +224,8 @@ void Backward(const float* x,
 }
 
 const LogitsKernels& LogitsTable() {
-  static constexpr LogitsKernels kTable = {Stats, Pick, Backward<Bf16>, Backward<float>};
+  static constexpr LogitsKernels kTable = {Stats, Likeliest,      PickBySums,
+                                           Pick,  Backward<Bf16>, Backward<float>};
   return kTable;
 }
 

@@ -29,7 +29,10 @@ void EachBlock(const Cpu& cpu,
   for (std::size_t start = 0; start < hidden.count; start += block) {
     const std::size_t rows = std::min(block, hidden.count - start);
     const Rows<float> logits(memory, rows, head.n(), stride);
-    Gemm(cpu, Rows<const T>(hidden[start], rows, hidden.width, hidden.stride), head, logits);
+    {
+      const Working working(cpu.clock(), Work::kHead);
+      Gemm(cpu, Rows<const T>(hidden[start], rows, hidden.width, hidden.stride), head, logits);
+    }
     f(start, logits);
   }
 }
@@ -55,16 +58,30 @@ void SampleSome(const LogitsKernels& kernels,
   std::array<PickRow, kPickRows> picked;
   std::array<std::size_t, kPickRows> row_of{};
   std::size_t count = 0;
+  auto* sums = static_cast<float*>(ThreadScratch(
+      ScratchSlot::kTile, (logits.width + kPickBlock - 1) / kPickBlock * sizeof(float)));
   for (std::size_t r = 0; r < logits.count; ++r) {
     const bool greedy = requests[r].temperature == 0;
     const LogitStats stats = kernels.stats(
-        logits[r], logits.width, greedy ? 1 : requests[r].temperature, options.round_bf16);
-    out[r] = {stats.likeliest, LogprobOf(logits[r][stats.likeliest], stats), stats.entropy};
-    if (greedy) continue;
-    KeepCandidates(logits[r], logits.width, stats,
-                   {requests[r].top_k, requests[r].top_p, requests[r].min_p});
-    picked[count] = {logits[r], stats, requests[r].draw, 0};
-    row_of[count++] = r;
+        logits[r], logits.width, greedy ? 1 : requests[r].temperature, options.round_bf16, sums);
+    out[r].entropy = stats.entropy;
+    PickRow row = {logits[r], stats, requests[r].draw, 0, sums};
+    const Truncation truncation = {requests[r].top_k, requests[r].top_p, requests[r].min_p};
+    bool found = greedy;
+    if (greedy) {
+      row.token = kernels.likeliest(logits[r], logits.width, stats);
+    } else if (truncation.off()) {
+      found = kernels.pick_by_sums(row, logits.width);
+    } else {
+      KeepCandidates(logits[r], logits.width, stats, truncation);
+    }
+    if (found) {
+      out[r].token = row.token;
+      out[r].logprob = LogprobOf(logits[r][row.token], stats);
+    } else {
+      picked[count] = row;
+      row_of[count++] = r;
+    }
   }
   if (count > 0) kernels.pick(picked.data(), count, logits.width);
   for (std::size_t i = 0; i < count; ++i) {
@@ -86,6 +103,7 @@ void SampleTokens(const Cpu& cpu,
   const LogitsKernels& kernels = LogitsKernelsFor(cpu.target());
   EachBlock(cpu, hidden_TH, head_VH, options, sizeof(float),
             [&](std::size_t start, const Rows<float>& logits) {
+              const Working working(cpu.clock(), Work::kSampling);
               cpu.pool().ParallelFor(logits.count, 1, [&](std::size_t begin, std::size_t end) {
                 for (std::size_t r = begin; r < end; r += kPickRows) {
                   const std::size_t some = std::min(kPickRows, end - r);
@@ -109,15 +127,16 @@ void TokenLogprobs(const Cpu& cpu,
   EachBlock(cpu, hidden_TH, head_VH, options, sizeof(float),
             [&](std::size_t start, const Rows<float>& logits) {
               EachRow(cpu, logits.count, [&](std::size_t r) {
-                const LogitStats stats =
-                    kernels.stats(logits[r], logits.width, temperature, options.round_bf16);
+                const LogitStats stats = kernels.stats(logits[r], logits.width, temperature,
+                                                       options.round_bf16, nullptr);
                 const std::size_t t = start + r;
                 if (out.logprob != nullptr)
                   out.logprob[t] = LogprobOf(logits[r][target_T[t]], stats);
                 if (out.entropy != nullptr) out.entropy[t] = stats.entropy;
                 if (out.most != nullptr) out.most[t] = stats.most;
                 if (out.log_sum != nullptr) out.log_sum[t] = stats.log_sum;
-                if (out.likeliest != nullptr) out.likeliest[t] = stats.likeliest;
+                if (out.likeliest != nullptr)
+                  out.likeliest[t] = kernels.likeliest(logits[r], logits.width, stats);
               });
             });
 }
@@ -140,7 +159,7 @@ void TokenLogprobsBackward(const Cpu& cpu,
         const Rows<T> slopes(memory, logits.count, logits.width, stride);
         EachRow(cpu, logits.count, [&](std::size_t r) {
           const LogitStats stats =
-              kernels.stats(logits[r], logits.width, temperature, options.round_bf16);
+              kernels.stats(logits[r], logits.width, temperature, options.round_bf16, nullptr);
           const float dlogprob = gradient.dlogprob[start + r];
           const float dentropy = gradient.dentropy == nullptr ? 0 : gradient.dentropy[start + r];
           const auto target = static_cast<std::size_t>(target_T[start + r]);

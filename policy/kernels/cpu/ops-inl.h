@@ -155,7 +155,7 @@ void Rotate(const T* x,
 
 template <class T>
 HWY_INLINE V SwiGluOf(V gate, V up) {
-  return hn::Mul(Rounded<T>(hn::Mul(gate, Sigmoid(gate))), up);
+  return hn::Mul(Rounded<T>(hn::Mul(gate, SigmoidOfFinite(gate))), up);
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 #include "policy/kernels/cpu/packed_matrix.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace aha::policy::cpu {
@@ -27,27 +28,56 @@ Bf16 Rounded(Bf16 x) {
   return x;
 }
 
+// Rows of W into lanes [lane, ...) of a panel, some columns of each at a time: their places in the
+// panel then stay in the nearest cache until every lane is written.
+constexpr std::size_t kColumnsAtOnce = 64;
+
+template <class T>
+void PackLanesBf16(std::byte* panel, std::size_t lane, const Rows<const T>& rows) {
+  for (std::size_t first = 0; first < rows.width; first += kColumnsAtOnce) {
+    const std::size_t last = std::min(rows.width, first + kColumnsAtOnce);
+    for (std::size_t i = 0; i < rows.count; ++i) {
+      const T* from = rows[i];
+      std::byte* to = panel + PlaceBf16(lane + i, 0) * sizeof(Bf16);
+      for (std::size_t k = first; k < last; k += 2) {
+        const std::array pair = {Rounded(from[k]), k + 1 < last ? Rounded(from[k + 1]) : Bf16{0}};
+        std::memcpy(to + k * kPanel * sizeof(Bf16), pair.data(), sizeof(pair));
+      }
+    }
+  }
+}
+
+template <class T>
+void PackLanesFp32(std::byte* panel, std::size_t lane, const Rows<const T>& rows) {
+  auto* to = reinterpret_cast<float*>(panel);
+  for (std::size_t first = 0; first < rows.width; first += kColumnsAtOnce) {
+    const std::size_t last = std::min(rows.width, first + kColumnsAtOnce);
+    for (std::size_t i = 0; i < rows.count; ++i) {
+      for (std::size_t k = first; k < last; ++k)
+        to[PlaceFp32(lane + i, k)] = ToFloat(rows[i][k]);
+    }
+  }
+}
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(std::size_t n, std::size_t k, NumberKind kind)
-    : n_(n), k_(k), padded_k_(PaddedK(k, kind)), kind_(kind), memory_(panels() * panel_bytes()) {}
+    : n_(n),
+      k_(k),
+      padded_k_(PaddedK(k, kind)),
+      kind_(kind),
+      memory_(Buffer::Lasting(panels() * panel_bytes())) {}
 
 template <class T>
 void PackedMatrix::PackRows(std::size_t first, const Rows<const T>& rows) {
-  for (std::size_t i = 0; i < rows.count; ++i) {
-    const std::size_t row = first + i;
-    const std::size_t lane = row % kPanel;
-    const T* from = rows[i];
-    std::byte* panel = memory_.data() + row / kPanel * panel_bytes();
-    if (kind_ == NumberKind::kBf16) {
-      auto* to = reinterpret_cast<Bf16*>(panel);
-      for (std::size_t k = 0; k < k_; ++k)
-        to[PlaceBf16(lane, k)] = Rounded(from[k]);
-    } else {
-      auto* to = reinterpret_cast<float*>(panel);
-      for (std::size_t k = 0; k < k_; ++k)
-        to[PlaceFp32(lane, k)] = ToFloat(from[k]);
-    }
+  for (std::size_t i = 0; i < rows.count;) {
+    const std::size_t lane = (first + i) % kPanel;
+    const std::size_t lanes = std::min(kPanel - lane, rows.count - i);
+    std::byte* panel = memory_.data() + (first + i) / kPanel * panel_bytes();
+    const Rows<const T> some(rows[i], lanes, k_, rows.stride);
+    kind_ == NumberKind::kBf16 ? PackLanesBf16(panel, lane, some)
+                               : PackLanesFp32(panel, lane, some);
+    i += lanes;
   }
 }
 
@@ -139,8 +169,11 @@ PackedGateUp::PackedGateUp(std::size_t intermediate, std::size_t k, NumberKind k
 
 template <class T>
 void PackedGateUp::Pack(Half half, std::size_t first, Rows<const T> rows) {
-  for (std::size_t i = 0; i < rows.count; ++i)
-    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], 1, rows.width));
+  for (std::size_t i = 0; i < rows.count;) {  // rows of one panel are neighbours
+    const std::size_t some = std::min(kPanel - (first + i) % kPanel, rows.count - i);
+    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], some, rows.width, rows.stride));
+    i += some;
+  }
 }
 template <class T>
 void PackedGateUp::Unpack(Half half, std::size_t first, Rows<T> rows) const {

@@ -29,7 +29,8 @@ struct Source {
   std::size_t bytes;
 };
 
-// What a tile asks memory for while it works: `step` bytes a step, 0 for nothing.
+// What a tile asks memory for while it works: `step` bytes a step, 0 for nothing. Pages end where
+// the CPU's own guesses do; these do not.
 struct Ahead {
   const std::byte* data = nullptr;
   std::size_t step = 0;
@@ -48,7 +49,7 @@ HWY_INLINE void Accumulate(const Source& x,
                            std::size_t steps,
                            std::size_t step_bytes,
                            Tile<MR, NV>& tile,
-                           [[maybe_unused]] Ahead ahead = {}) {
+                           [[maybe_unused]] const Ahead& ahead = {}) {
   std::size_t at = 0;
   for (std::size_t s = 0; s < steps; ++s, at += step_bytes) {
     if constexpr (way == Way::kFp32) {
@@ -86,11 +87,9 @@ HWY_INLINE void Accumulate(const Source& x,
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v)
         b[v] = _mm512_loadu_si512(w[v] + at);
-      if (ahead.step != 0) {
-        const auto* wanted = reinterpret_cast<const char*>(ahead.data + s * ahead.step);
-        _mm_prefetch(wanted, _MM_HINT_T1);
-        if (ahead.step == 128) _mm_prefetch(wanted + 64, _MM_HINT_T1);
-      }
+      const auto* wanted = reinterpret_cast<const char*>(ahead.data + s * ahead.step);
+      for (std::size_t line = 0; line < ahead.step; line += 64)
+        _mm_prefetch(wanted + line, _MM_HINT_T1);
 #pragma GCC unroll 12
       for (int m = 0; m < MR; ++m) {
         int pair;

@@ -45,9 +45,13 @@ HWY_INLINE void Turn16(const std::uint32_t* from,
                        std::uint32_t* to,
                        std::size_t to_stride) {
 #if HWY_TARGET == HWY_AVX3
-  const std::size_t squares = columns / 16 * 16;
+  std::size_t squares = columns / 16 * 16;
   for (std::size_t c = 0; c < squares; c += 16)
     TurnSquare(from + c, from_stride, to + c * to_stride, to_stride);
+  if (squares > 0 && squares < columns) {  // the last one overlaps
+    squares = columns;
+    TurnSquare(from + columns - 16, from_stride, to + (columns - 16) * to_stride, to_stride);
+  }
 #else
   constexpr std::size_t squares = 0;
 #endif

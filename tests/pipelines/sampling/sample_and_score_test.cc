@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "pipelines/sampling/scored_group.h"
+#include "pipelines/sampling/step_ends.h"
 #include "policy/tokenizer/train_bpe.h"
 
 namespace aha::pipelines {
@@ -146,6 +147,43 @@ TEST_F(SampleAndScoreTest, AWatchedComponentMayFail) {
     EXPECT_TRUE(group.record.sample(0).has_total());
     EXPECT_TRUE(group.record.sample(0).outcome(0).has_failure());
   }
+}
+
+// What a reward says of bytes of the text ends at the token that brings the last of them; what ends
+// with the text ends with the stop token.
+TEST_F(SampleAndScoreTest, StepsEndAtTokens) {
+  ScriptedSampler sampler(tokenizer_, {"1 + 1 = 2, 2 + 1 = 4", "none", "a\xc3\xa9 1+1=2.", "none",
+                                       "none", "none"});
+  RewardPlan rewards;
+  registry_ = rewards::Registry::BuiltIns();
+  rewards.Add("steps", 1);
+  const std::vector<ScoredGroup> groups = Run(sampler, rewards);
+  const proto::SampleRecord& first = groups.at(0).record.sample(0);
+  EXPECT_EQ(first.total(), .5);
+  ASSERT_EQ(first.outcome(0).steps_size(), 2);
+  EXPECT_EQ(first.outcome(0).steps(0).end(), 9U);
+  EXPECT_EQ(first.outcome(0).steps(0).token_end(), 9U);  // this tokenizer's tokens are bytes
+  EXPECT_EQ(first.outcome(0).steps(1).token_end(), 21U);
+  EXPECT_EQ(groups[0].record.sample(1).outcome(0).steps_size(), 0);
+  const proto::Outcome& accented = groups.at(1).record.sample(0).outcome(0);
+  ASSERT_EQ(accented.steps_size(), 1);
+  EXPECT_EQ(accented.steps(0).token_end(), 9U);
+}
+
+TEST_F(SampleAndScoreTest, WhatThePromptHadBegunIsNoToken) {
+  proto::Completion completion;
+  const std::vector<std::int32_t> ids = tokenizer_.Encode(" 1+1=2.").value();
+  for (const std::int32_t id : ids)
+    completion.add_ids(static_cast<std::uint32_t>(id));
+  completion.add_ids(kStop);
+  completion.set_text(" 1+1=2.");
+  proto::Outcome outcome;
+  outcome.add_steps()->set_end(7 + 5);  // scored: "<think>1+1=2.", the blank taken off
+  SetTokenEnds(completion, 7 + 6, tokenizer_, outcome);
+  EXPECT_EQ(outcome.steps(0).token_end(), 6U);
+  outcome.mutable_steps(0)->set_end(3);  // inside what the prompt began
+  SetTokenEnds(completion, 7 + 6, tokenizer_, outcome);
+  EXPECT_EQ(outcome.steps(0).token_end(), 1U);
 }
 
 // groups.bin is the same file in every run: no clock in it.

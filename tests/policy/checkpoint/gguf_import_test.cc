@@ -211,12 +211,13 @@ std::string RopeFile(const std::vector<float>& factors,
   std::string data;
   for (const float factor : factors)
     data += Raw(factor);
-  data.append(128 - data.size(), '\0');
+  const std::size_t embedding = factors.empty() ? 0 : 128;
+  data.append(embedding - data.size(), '\0');
   data.append(64, '\0');
   const std::string entries =
       factors.empty() ? "" : TensorEntry("rope_freqs.weight", {factors.size()}, 0, 0);
   return GgufBytes(factors.empty() ? 1 : 2, 11 + more_keys,
-                   keys + entries + TensorEntry("token_embd.weight", {16, 1}, 0, 128), data);
+                   keys + entries + TensorEntry("token_embd.weight", {16, 1}, 0, embedding), data);
 }
 
 // What llama.cpp's converter writes for Llama 3's rope: 1, `factor`, or between.
@@ -271,6 +272,17 @@ TEST(GgufRopeTest, LinearAndYarnKeepTheirFactor) {
   EXPECT_THAT(
       ModelOf(RopeFile({}, TextKey("llama.rope.scaling.type", "longrope"), 1)).error().message,
       HasSubstr("longrope"));
+}
+
+TEST(GgufForeignKeyTest, WhatChangesTheMathematicsIsRefused) {
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "logit_scale",
+                          "residual_scale", "embedding_scale", "attention.scale"}) {
+    const std::string full = std::string("llama.") + key;
+    EXPECT_TRUE(ModelOf(RopeFile({}, FloatKey(full, 0), 1))) << key;
+    const auto model = ModelOf(RopeFile({}, FloatKey(full, 12), 1));
+    ASSERT_FALSE(model) << key;
+    EXPECT_THAT(model.error().message, HasSubstr(full + ": is 12, which changes"));
+  }
 }
 
 }  // namespace

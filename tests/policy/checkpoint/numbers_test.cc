@@ -109,6 +109,21 @@ TEST(Numbers, WhatIsNotFiniteIsReported) {
   EXPECT_FALSE(ConvertNumbers(SafetensorsDtype::kF32, large, SafetensorsDtype::kBF16, out.data()));
 }
 
+TEST(Numbers, OneNumberOfManyThatIsNotFiniteIsSeenWhereverItLies) {
+  for (const std::size_t bad :
+       {std::size_t{0}, std::size_t{15}, std::size_t{16}, std::size_t{70}}) {
+    std::vector<std::uint16_t> halves(71, 0xFF7F);  // the lowest finite bf16
+    EXPECT_TRUE(AllFinite(SafetensorsDtype::kBF16, std::as_bytes(std::span(halves))));
+    halves[bad] = 0xFF80;
+    EXPECT_FALSE(AllFinite(SafetensorsDtype::kBF16, std::as_bytes(std::span(halves))));
+    std::vector<float> floats(71, std::numeric_limits<float>::lowest());
+    EXPECT_TRUE(AllFinite(SafetensorsDtype::kF32, std::as_bytes(std::span(floats))));
+    floats[bad] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(AllFinite(SafetensorsDtype::kF32, std::as_bytes(std::span(floats))));
+  }
+  EXPECT_TRUE(AllFinite(SafetensorsDtype::kBF16, {}));
+}
+
 TEST(Numbers, Fp8BlocksOf128By128TakeTheirOwnScale) {
   // 130 x 129: four blocks, three of them narrow. All weights are 1.5 (0x3C), scales 1, 2, 4, 8.
   const std::vector<std::byte> weights(130 * 129, std::byte{0x3C});

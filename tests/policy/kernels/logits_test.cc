@@ -150,6 +150,39 @@ TEST_P(LogitsTest, PicksAsTheRuleSays) {
   }
 }
 
+// Tokens are found by sums in fp32 where these decide, else by the rule. Asking for the best of all
+// tokens changes nothing, and takes the rule's way. Draws at the borders between tokens, and
+// around.
+TEST_P(LogitsTest, SumsFindWhatTheRuleFinds) {
+  constexpr std::size_t kVocabulary = 1500;
+  for (const float size : {0.01F, 1.0F, 6.0F}) {
+    const Head<Bf16> head(1, 8, kVocabulary, size);
+    const std::vector<double> logprobs = head.Logprobs(0, 1);
+    std::vector<double> border = {0};
+    for (const double v : logprobs)
+      border.push_back(border.back() + std::exp(v));
+    std::vector<SampleRequest> requests;
+    for (std::size_t i = 0; i < border.size(); i += 7) {
+      for (const double beside : {0.0, 1e-12, -1e-9, 1e-8, -1e-7, 1e-6, 1e-5}) {
+        const double draw = border[i] / border.back() + beside;
+        if (draw >= 0 && draw < 1) requests.push_back({1, draw});
+      }
+    }
+    std::vector<SampledToken> by_sums(requests.size()), by_rule(requests.size());
+    Matrix<Bf16> hidden(requests.size(), 8);
+    for (std::size_t t = 0; t < requests.size(); ++t)
+      std::copy_n(head.hidden[0], 8, hidden[t]);
+    SampleTokens<Bf16>(one, std::as_const(hidden).rows(), head.packed, requests, by_sums);
+    for (SampleRequest& request : requests)
+      request.top_k = kVocabulary;
+    SampleTokens<Bf16>(one, std::as_const(hidden).rows(), head.packed, requests, by_rule);
+    for (std::size_t t = 0; t < requests.size(); ++t) {
+      ASSERT_EQ(by_sums[t].token, by_rule[t].token) << requests[t].draw;
+      ASSERT_TRUE(SameBits(&by_sums[t].logprob, &by_rule[t].logprob, 1));
+    }
+  }
+}
+
 TEST_P(LogitsTest, TokensWithoutProbabilityAreNeverDrawn) {
   Matrix<float> hidden(2, 1), weights(40, 1);
   hidden.numbers = {1, 1};

@@ -1,5 +1,6 @@
 #include "policy/kernels/cpu/ops.h"
 
+#include "policy/kernels/cpu/ops_kernels.h"
 #include "tests/policy/kernels/kernel_test.h"
 
 namespace aha::policy::cpu {
@@ -156,6 +157,33 @@ TEST_P(OpsTest, RotatesPairsOfEitherLayout) {
          Pairing::kInterleaved, /*back=*/true);
   for (std::size_t i = 0; i < 4; ++i)
     EXPECT_NEAR(side[0][i], static_cast<float>(i + 1), 1e-6);
+}
+
+// The activation's sigmoid takes a shorter way than the one that others use: the same bits for
+// every bf16 gate. Not-a-number stays one.
+TEST_P(OpsTest, SwiGluOfEveryGateIsTheSigmoidsProduct) {
+  constexpr std::size_t kGates = std::size_t{1} << 16;
+  constexpr std::size_t kPanel = PackedMatrix::kPanel;
+  Matrix<float> both(kGates / kPanel, 2 * kPanel), y(kGates / kPanel, kPanel);
+  std::vector<float> gate(kGates), sigmoid(kGates);
+  for (std::size_t i = 0; i < kGates; ++i) {
+    Bf16 g;
+    const auto bits = static_cast<std::uint16_t>(i);
+    std::memcpy(&g, &bits, sizeof g);
+    gate[i] = ToFloat(g);
+    both[i / kPanel][i % kPanel] = gate[i];
+    both[i / kPanel][kPanel + i % kPanel] = 1;
+  }
+  OpsKernelsFor(GetParam()).sigmoid(gate.data(), kGates, sigmoid.data());
+  SwiGlu(one, std::as_const(both).rows(), y.rows());
+  for (std::size_t i = 0; i < kGates; ++i) {
+    const float want = gate[i] * sigmoid[i], got = y[i / kPanel][i % kPanel];
+    if (std::isnan(want)) {
+      EXPECT_TRUE(std::isnan(got));
+    } else {
+      EXPECT_TRUE(SameBits(&got, &want, 1)) << gate[i] << ": " << got << ", " << want;
+    }
+  }
 }
 
 TEST_P(OpsTest, SwiGluAndItsGradientMatchFloat64) {

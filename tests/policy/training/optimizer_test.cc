@@ -171,6 +171,13 @@ TEST(AdamWTest, AGradientThatIsNotFiniteChangesNothing) {
   EXPECT_EQ(steps, 0);
 }
 
+TEST(AdamWTest, TheTensorThatIsNotFiniteIsNamed) {
+  Weights weights = TinyWeights();
+  EXPECT_EQ(FirstNotFinite(weights), "");
+  SetFirst(weights, kVector, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(FirstNotFinite(weights), kVector);
+}
+
 TEST(AdamWTest, RefusesAStateThatIsNotItsOwn) {
   struct Row {
     const char* what;
