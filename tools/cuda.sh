@@ -74,6 +74,7 @@ FetchCuda() {
     FetchWheel "$requirement" "$wheels/$file" "$sha256" "$cache/pip.log"
     Say "unpacking $file"
     set -f # $paths is several words; unzip matches the patterns, not the shell
+    # shellcheck disable=SC2086
     unzip -q -o "$wheels/$file" $paths -d "$aside/wheel" >"$cache/unzip.log" 2>&1 </dev/null ||
       Die "could not unpack $wheels/$file (log: $cache/unzip.log). Is the disk full?"
     set +f

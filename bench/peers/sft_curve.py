@@ -3,7 +3,7 @@
 hyper-parameters. Figures for SmolLM2-135M-Instruct in docs/exactness.md.
 
     python3 -m venv venv && venv/bin/pip install transformers==5.23.0 torch==2.15.0
-    venv/bin/python bench/peers/sft_curve.py AHA SmolLM2 gsm8k/train.jsonl [--steps 100] [--dtype bf16|fp32]
+    venv/bin/python bench/peers/sft_curve.py AHA SmolLM2 gsm8k/train.jsonl [--steps 100] [--dtype bf16|fp32] [--peer bf16|fp32]
 
 Both sides: AdamW over fp32 masters (0.9, 0.95, 1e-8, decay 0.1 on matrices), gradients clipped at 1, the mean
 -log P of the answers' tokens, one thread. With --dtype bf16 the model that computes is the masters rounded to bf16, on
@@ -89,7 +89,7 @@ def rate_of(o, step):
 
 
 def torch_curve(o, examples):
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[o.dtype]
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[o.peer or o.dtype]
     model = AutoModelForCausalLM.from_pretrained(o.folder, dtype=dtype, attn_implementation="sdpa").train()
     parameters = list(model.parameters())
     masters = [torch.nn.Parameter(p.detach().float().clone()) for p in parameters]
@@ -166,6 +166,7 @@ def main():
     p.add_argument("--rate", type=float, default=2e-5)
     p.add_argument("--warmup", type=int, default=10)
     p.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
+    p.add_argument("--peer", choices=("bf16", "fp32"), help="PyTorch's number type, if another")
     o = p.parse_args()
     torch.set_num_threads(1)
     examples = examples_of(o.folder, o.jsonl, o.tokens)
@@ -179,7 +180,7 @@ def main():
     theirs, their_norms = torch_curve(o, examples)
     end = time.time()
     apart = [abs(a - b) / b for a, b in zip(ours, theirs)]
-    print(f"{o.dtype}, {o.steps} steps of {o.batch} examples of at most {o.tokens} tokens ({count} examples), rate {o.rate}: "
+    print(f"{o.dtype}{f', PyTorch in {o.peer}' if o.peer else ''}, {o.steps} steps of {o.batch} examples of at most {o.tokens} tokens ({len(examples)} examples), rate {o.rate}: "
           f"Aha {middle - start:.0f} s, PyTorch {torch.__version__} {end - middle:.0f} s, one thread each\n")
     print("| step | Aha | PyTorch | apart | norm, Aha | norm, PyTorch |\n|---|---|---|---|---|---|")
     for k in sorted({0, 1, 4, *range(9, o.steps, 10), o.steps - 1}):

@@ -70,7 +70,9 @@ void AddEval(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("eval", "Measure a model on held-out problems");
   command->add_option("folder", o->folder, "Model folder")->required();
   command->add_option("--task", o->task, "A task family, reasoning, hardest, general, or a .jsonl file")->required();
-  command->add_option("--samples", o->spec.samples, "Samples of each problem (K)")->check(CLI::Range(1, 4096));
+  const CLI::Option* samples =
+      command->add_option("--samples", o->spec.samples, "Samples of each problem (K); default 8, and 1 with --temperature 0, where all are the same")
+          ->check(CLI::Range(1, 4096));
   command->add_option("--count", o->spec.count, "Problems")->check(CLI::Range(1, 10000000));
   command->add_option("--split", o->split, "test, dev (to choose settings on) or train")->check(CLI::IsMember({"test", "dev", "train"}));
   command->add_option("--temperature", o->spec.temperature, "Sampling temperature; 0: greedy")->check(CLI::Range(0.0, 10.0));
@@ -80,7 +82,10 @@ void AddEval(CLI::App& app, Action& action) {
   command->add_option("--seed", o->spec.seed, "Seed of problems and draws");
   command->add_option("--threads", o->threads, "CPU threads; 0: every core");
   command->add_flag("--json", o->json, "Print one line of JSON last");
-  command->callback([&action, o] { action = [o] { return RunEval(*o); }; });
+  command->callback([&action, o, samples] {
+    if (o->spec.temperature == 0 && samples->count() == 0) o->spec.samples = 1;
+    action = [o] { return RunEval(*o); };
+  });
 }
 
 // --- generate -----------------------------------------------------------------------------------

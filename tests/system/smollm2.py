@@ -9,7 +9,7 @@
 Compares logits of `aha logits` with those of transformers' eager and sdpa attention in fp32 and bf16 over the first tokens
 of each TEXT (default: the GPL as Debian has it), in one sequence or in windows. `top-1`: share of places with the same
 likeliest token; `margin`: the largest gap between first and second logit (fp32, eager) at a place where they differ;
-`rms`: of the difference of logits. The last lines compare transformers with itself: what rounding alone does.
+`rms`: of the difference of logits; `aha bf16 rounded`: logits rounded to bf16, as transformers' are. The last lines compare transformers with itself: what rounding alone does.
 Ends with 1 when fp32 is off by 1e-3 or more, or when the tokenizers differ.
 """
 import argparse
@@ -73,13 +73,14 @@ def check(aha, folder, text, tokens, window):
              "eager bf16": (torch.bfloat16, "eager"), "sdpa bf16": (torch.bfloat16, "sdpa")}
     seen = {name: transformers_logits(folder, windows, *kind) for name, kind in kinds.items()}
     seen |= {f"aha {dtype}": aha_logits(aha, folder, windows, dtype) for dtype in ("fp32", "bf16")}
+    seen["aha bf16 rounded"] = seen["aha bf16"].bfloat16().float()
     top = seen["eager fp32"].topk(2, -1).values
     margin = top[:, 0] - top[:, 1]
     print("| pair | max | rms | top-1 | margin |\n|---|---|---|---|---|")
     worst = 0.0
     for a, b in (("aha fp32", "eager fp32"), ("aha fp32", "sdpa fp32"), ("sdpa fp32", "eager fp32"),
                  ("aha bf16", "eager bf16"), ("aha bf16", "sdpa bf16"), ("sdpa bf16", "eager bf16"),
-                 ("aha bf16", "eager fp32"), ("eager bf16", "eager fp32"), ("sdpa bf16", "eager fp32")):
+                 ("aha bf16", "eager fp32"), ("aha bf16 rounded", "eager fp32"), ("eager bf16", "eager fp32"), ("sdpa bf16", "eager fp32")):
         difference = compare(f"{a} / {b}", seen[a], seen[b], margin)
         if a == "aha fp32":
             worst = max(worst, difference)
