@@ -78,6 +78,7 @@ void AttendGrouped(const BlockContext& context,
                    Workspace& memory,
                    Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kProjections);
   const std::size_t tokens = context.tokens();
   tape.in = memory.TakeRows<T>(tokens, StackedWidth(context.config));
   cpu::Gemm(cpu, normed, block.in.matrix, tape.in, block.in.bias_data());
@@ -110,6 +111,7 @@ void AttendGroupedBackward(const BlockContext& context,
                            Workspace& memory,
                            Rows<T> dnormed) {
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const std::size_t tokens = context.tokens();
   const Stacked<T> stacked(context.config, tape.in);
   const Rows<T> dmixed = memory.TakeRows<T>(tokens, stacked.q.width);

@@ -86,6 +86,7 @@ void AttendLatent(const BlockContext& context,
                   Rows<T> y) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kProjections);
   const std::size_t tokens = context.tokens();
   tape.in = memory.TakeRows<T>(tokens, w.q_in + w.key);
   cpu::Gemm(cpu, normed, block.in.matrix, tape.in, block.in.bias_data());
@@ -129,6 +130,7 @@ void AttendLatentBackward(const BlockContext& context,
                           Rows<T> dnormed) {
   const Widths w(context.config);
   const cpu::Cpu& cpu = context.cpu;
+  const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
   const std::size_t tokens = context.tokens();
   const Rows<float> dkv_b = gradients.weight(Part::kKvB);
   const auto rows_of = [&](std::size_t a, std::size_t first, std::size_t count) {

@@ -23,6 +23,7 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
 
 template <class T>
 void RunAttention(const BlockContext& context, Rows<const T> query, Rows<T> mixed, float* lse_TA) {
+  const cpu::Working working(context.cpu.clock(), cpu::Work::kAttention);
   cpu::AttentionCall call;
   call.shape = context.shape;
   call.pool = context.pages;

@@ -43,6 +43,7 @@ AttentionGradientCall<T> CallOf(const AttentionGradientArgs<T>& a,
 
 template <class T>
 void AttentionBackward(const Cpu& cpu, const AttentionGradientArgs<T>& args) {
+  const Working working(cpu.clock(), Work::kAttentionGradient);
   const std::size_t sequences = args.start_S1.size() - 1;
   void (*kernel)(const AttentionGradientCall<T>&) = nullptr;
   if constexpr (std::is_same_v<T, Bf16>) {

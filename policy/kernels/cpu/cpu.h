@@ -5,6 +5,7 @@
 
 #include "policy/kernels/cpu/target.h"
 #include "policy/kernels/cpu/thread_pool.h"
+#include "policy/kernels/cpu/work_clock.h"
 
 namespace aha::policy::cpu {
 
@@ -17,10 +18,14 @@ class Cpu {
   [[nodiscard]] KernelTarget target() const { return target_; }
   [[nodiscard]] int threads() const { return pool_.threads(); }
   [[nodiscard]] const ThreadPool& pool() const { return pool_; }
+  /// Borrowed; null: nobody measures.
+  [[nodiscard]] WorkClock* clock() const { return clock_; }
+  void set_clock(WorkClock* clock) { clock_ = clock; }
 
  private:
   KernelTarget target_;
   ThreadPool pool_;
+  WorkClock* clock_ = nullptr;
 };
 
 /// Memory of this thread for a kernel's intermediate results, at least `bytes`, aligned to 64, kept

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace aha::policy::cpu {
 namespace {
@@ -27,6 +28,14 @@ Bf16 Rounded(Bf16 x) {
   return x;
 }
 
+// Two columns that are a pair, of one panel: whole words.
+void PackPair(const Bf16* even, const Bf16* odd, std::size_t lanes, Bf16* to) {
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    const std::uint32_t pair = std::uint32_t{even[lane].bits} | std::uint32_t{odd[lane].bits} << 16;
+    std::memcpy(to + 2 * lane, &pair, sizeof(pair));
+  }
+}
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(std::size_t n, std::size_t k, NumberKind kind)
@@ -41,7 +50,12 @@ void PackedMatrix::PackRows(std::size_t first, const Rows<const T>& rows) {
     std::byte* panel = memory_.data() + row / kPanel * panel_bytes();
     if (kind_ == NumberKind::kBf16) {
       auto* to = reinterpret_cast<Bf16*>(panel);
-      for (std::size_t k = 0; k < k_; ++k)
+      std::size_t k = 0;
+      if constexpr (std::is_same_v<T, Bf16>) {  // a pair of k is one word
+        for (; k + 2 <= k_; k += 2)
+          std::memcpy(to + PlaceBf16(lane, k), from + k, 2 * sizeof(Bf16));
+      }
+      for (; k < k_; ++k)
         to[PlaceBf16(lane, k)] = Rounded(from[k]);
     } else {
       auto* to = reinterpret_cast<float*>(panel);
@@ -80,6 +94,17 @@ template <class T>
 void PackedMatrix::PackEachColumn(std::size_t first, const Rows<const T>& rows) {
   for (std::size_t i = 0; i < rows.count; ++i) {
     const T* from = rows[i];
+    if constexpr (std::is_same_v<T, Bf16>) {
+      if (kind_ == NumberKind::kBf16 && (first + i) % 2 == 0 && i + 1 < rows.count) {
+        for (std::size_t n0 = 0; n0 < n_; n0 += kPanel) {
+          std::byte* panel = memory_.data() + n0 / kPanel * panel_bytes();
+          PackPair(from + n0, rows[i + 1] + n0, std::min(kPanel, n_ - n0),
+                   reinterpret_cast<Bf16*>(panel) + PlaceBf16(0, first + i));
+        }
+        ++i;
+        continue;
+      }
+    }
     for (std::size_t n0 = 0; n0 < n_; n0 += kPanel) {
       std::byte* panel = memory_.data() + n0 / kPanel * panel_bytes();
       const std::size_t lanes = std::min(kPanel, n_ - n0);
@@ -139,8 +164,9 @@ PackedGateUp::PackedGateUp(std::size_t intermediate, std::size_t k, NumberKind k
 
 template <class T>
 void PackedGateUp::Pack(Half half, std::size_t first, Rows<const T> rows) {
-  for (std::size_t i = 0; i < rows.count; ++i)
-    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], 1, rows.width));
+  EachRun(first, rows.count, [&](std::size_t i, std::size_t count) {
+    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], count, rows.width, rows.stride));
+  });
 }
 template <class T>
 void PackedGateUp::Unpack(Half half, std::size_t first, Rows<T> rows) const {

@@ -11,6 +11,7 @@ void Run(const Cpu& cpu,
          const Rows<const T>& x,
          const Rows<float>& dw,
          void (*kernel)(const WeightGradientCall<T>&)) {
+  const Working working(cpu.clock(), Work::kWeightGradient);
   cpu.pool().ParallelFor(dw.count, 48, [&](std::size_t begin, std::size_t end) {
     WeightGradientCall<T> call;
     call.dy = dy;
@@ -37,6 +38,7 @@ void WeightGradient(const Cpu& cpu, Rows<const float> dy, Rows<const float> x, R
 
 template <class T>
 void BiasGradient(const Cpu& cpu, Rows<const T> dy, float* db_N) {
+  const Working working(cpu.clock(), Work::kWeightGradient);
   cpu.pool().ParallelFor(dy.width, 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = 0; t < dy.count; ++t) {
       for (std::size_t i = begin; i < end; ++i)
