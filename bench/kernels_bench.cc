@@ -16,13 +16,13 @@
 
 #include <benchmark/benchmark.h>
 
-#include "policy/kernels/cpu/machine_peak.h"
 #include "policy/kernels/cpu/adamw.h"
 #include "policy/kernels/cpu/attention.h"
 #include "policy/kernels/cpu/attention_backward.h"
 #include "policy/kernels/cpu/experts.h"
 #include "policy/kernels/cpu/gemm.h"
 #include "policy/kernels/cpu/logits.h"
+#include "policy/kernels/cpu/machine_peak.h"
 #include "policy/kernels/cpu/ops.h"
 #include "policy/kernels/cpu/weight_gradient.h"
 
@@ -377,7 +377,11 @@ void AdamW(benchmark::State& state) {
   for (auto _ : state) {
     AdamWUpdate<float>(*The().cpu, step, Rows<float>(master.data(), n, k),
                        Rows<const float>(gradient.data(), n, k), Rows<float>(first.data(), n, k),
-                       Rows<float>(second.data(), n, k), &packed, both ? &transposed : nullptr);
+                       Rows<float>(second.data(), n, k),
+                       [&](std::size_t at, Rows<const float>, Rows<const Bf16> rounded) {
+                         packed.Pack(at, rounded);
+                         if (both) transposed.PackColumns(at, rounded);
+                       });
   }
   Report(state, 0, static_cast<double>(n * k) * (both ? 32 : 30));
 }

@@ -82,6 +82,14 @@ std::size_t FirstNotFinite(const Values& values) {
       values.begin());
 }
 
+std::string NotFinite(std::size_t sample,
+                      std::size_t token,
+                      float logprob,
+                      const policy::Weights& weights) {
+  return fmt::format("the log-probability of sample {}, token {} is {}{}", sample, token,
+                     Text(logprob), WithTensor(weights));
+}
+
 policy::TargetSequences SequencesOf(const std::vector<const Sample*>& samples,
                                     const std::vector<std::size_t>& members) {
   policy::TargetSequences sequences;
@@ -178,19 +186,8 @@ Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
     c.advantage_T = s.advantages;
     c.truncated = s.truncated;
     if (const std::size_t t = FirstNotFinite(c.logprob_T); t < length) {
-      totals.report.not_finite =
-          fmt::format("the log-probability of sample {}, token {} is {}{}", batch.number[i], t,
-                      Text(c.logprob_T[t]), WithTensor(weights_));
+      totals.report.not_finite = NotFinite(batch.number[i], t, c.logprob_T[t], weights_);
       return std::vector<float>(logprob_N.size(), 0.0F);
-    }
-    for (std::size_t t = 0; batch.on_policy && t < length; ++t) {
-      if (c.logprob_T[t] == c.old_T[t]) continue;
-      return Fail(
-          Code::kInternal,
-          "sample {}, token {}: the rollout recorded a log-probability of {:.9g}, the learner "
-          "computes {:.9g} from the same "
-          "weights; the two must be equal bit for bit (did kernels, target or weights differ?)",
-          batch.number[i], t, c.old_T[t], c.logprob_T[t]);
     }
     const auto slope_T = std::span(slope_N).subspan(at, length);
     const ObjectiveSums sums = Objective<float>(options_.rule, c, batch.denominators, slope_T);
@@ -204,13 +201,40 @@ Result<std::vector<float>> Learner::SlopesOf(const MiniBatch& batch,
     }
     totals.sums.Add(sums);
     for (std::size_t t = 0; t < length; ++t) {
-      totals.entropy += entropy_N[at + t];
+      if (!entropy_N.empty()) totals.entropy += entropy_N[at + t];
       if (batch.on_policy || !batch.old.empty())
         totals.difference += std::abs(double{c.old_T[t]} - double{s.rollout_logprobs[t]});
     }
     at += length;
   }
   return slope_N;
+}
+
+Status Learner::TakeKnown(const MiniBatch& batch,
+                          const std::vector<std::size_t>& members,
+                          const policy::TargetValues& values,
+                          Totals& totals) const {
+  std::size_t at = 0;
+  for (const std::size_t i : members) {
+    const std::vector<float>& recorded = batch.busy[i]->rollout_logprobs;
+    const auto found = std::span(values.logprob_N).subspan(at, recorded.size());
+    if (const std::size_t t = FirstNotFinite(found); t < found.size()) {
+      totals.report.not_finite = NotFinite(batch.number[i], t, found[t], weights_);
+      return {};
+    }
+    for (std::size_t t = 0; t < found.size(); ++t) {
+      totals.entropy += values.entropy_N[at + t];
+      if (found[t] == recorded[t]) continue;
+      return Fail(
+          Code::kInternal,
+          "sample {}, token {}: the rollout recorded a log-probability of {:.9g}, the learner "
+          "computes {:.9g} from the same "
+          "weights; the two must be equal bit for bit (did kernels, target or weights differ?)",
+          batch.number[i], t, recorded[t], found[t]);
+    }
+    at += found.size();
+  }
+  return {};
 }
 
 Status Learner::AddMicroBatch(const MiniBatch& batch,
@@ -225,6 +249,21 @@ Status Learner::AddMicroBatch(const MiniBatch& batch,
   side.balance = options_.balance_loss / batch.denominators.sequences;
   side.mtp = batch.mtp_tokens > 0 ? options_.mtp_loss / batch.mtp_tokens : 0;
   side.mtp_to_trunk = options_.mtp_to_trunk;
+  if (batch.on_policy) {
+    // The weights are those that sampled: this pass finds what the rollout recorded (law 1), so the
+    // slopes need not wait for it.
+    std::vector<float> recorded_N;
+    for (const std::size_t i : members) {
+      const std::vector<float>& recorded = batch.busy[i]->rollout_logprobs;
+      recorded_N.insert(recorded_N.end(), recorded.begin(), recorded.end());
+    }
+    AHA_ASSIGN(const std::vector<float> slope_N,
+               SlopesOf(batch, members, recorded_N, {}, reference_N, totals));
+    if (!totals.report.not_finite.empty()) return {};
+    policy::TargetValues values;
+    update_.AddKnown(sequences, temperature, side, slope_N, values);
+    return TakeKnown(batch, members, values, totals);
+  }
   const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N,
                              std::span<const float> entropy_N) {
     return SlopesOf(batch, members, logprob_N, entropy_N, reference_N, totals);
@@ -260,7 +299,10 @@ Status Learner::RunMiniBatch(const std::vector<Sample>& samples,
   }
   if (batch.busy.empty()) return {};
   for (const auto& members : Cut(batch.busy, options_.micro_batch_tokens)) {
-    AHA_TRY(AddMicroBatch(batch, members, reference, totals));
+    if (Status added = AddMicroBatch(batch, members, reference, totals); !added) {
+      update_.Drop();
+      return added;
+    }
     if (totals.report.not_finite.empty()) continue;
     update_.Drop();
     return {};

@@ -108,6 +108,12 @@ class Learner {
                                       std::span<const float> reference_N,
                                       Totals& totals) const;
 
+  // What the pass has found of samples whose slopes came from the rollout's log-probabilities.
+  Status TakeKnown(const MiniBatch& batch,
+                   const std::vector<std::size_t>& members,
+                   const policy::TargetValues& values,
+                   Totals& totals) const;
+
   [[nodiscard]] std::vector<std::vector<float>> LogprobsBy(
       const policy::Weights& weights,
       const std::vector<Sample>& samples) const;

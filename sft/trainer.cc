@@ -68,16 +68,13 @@ Result<TrainReport> Trainer::Step(const std::vector<Example>& batch, double lear
   side.mtp = options_.mtp_loss / mtp_targets;
   side.mtp_to_trunk = true;
   double nll = 0, mtp = 0;
-  const auto slopes_of = [&](const policy::Targets&, std::span<const float> logprob_N,
-                             std::span<const float>) -> Result<std::vector<float>> {
-    for (const float l : logprob_N)
-      nll -= l;
-    return std::vector<float>(logprob_N.size(), static_cast<float>(-1 / targets));
-  };
   for (const policy::TargetSequences& micro : Cut(batch, options_.micro_batch_tokens)) {
-    AHA_ASSIGN(const policy::MicroReport added,
-               update_.Add(micro, 1, /*entropies=*/false, side, slopes_of));
-    mtp += added.mtp_sum;
+    const std::vector<float> slope_N(policy::TargetsOf(micro).row_N.size(),
+                                     static_cast<float>(-1 / targets));
+    policy::TargetValues values;
+    mtp += update_.AddKnown(micro, 1, side, slope_N, values).mtp_sum;
+    for (const float l : values.logprob_N)
+      nll -= l;
   }
   TrainReport report;
   report.tokens = counts.targets;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "pipelines/commands/bench_decode.h"
+#include "pipelines/commands/bench_train.h"
 #include "pipelines/commands/command.h"
 
 namespace aha::pipelines {
@@ -35,8 +36,48 @@ void AddBenchCommand(CLI::App& app, Action& action) {
       "--stop", o->stop,
       "Let completions end at the model's stop tokens: what guesses meet in real use");
   command->add_option("--threads", o->threads, "CPU threads; 0: every core");
+  auto train = std::make_shared<TrainBenchOptions>();
+  auto learn = std::make_shared<bool>(false), step = std::make_shared<bool>(false);
+  CLI::Option* update = command->add_flag(
+      "--train", *learn, "An update instead: --batch (8) sequences of --length tokens");
+  CLI::Option* grpo = command->add_flag(
+      "--grpo", *step,
+      "A GRPO step instead: --prompts of --prompt tokens, --samples (8) of each with --new");
+  update->excludes(grpo);
+  command->add_option("--length", train->length, "Tokens of a sequence of --train")
+      ->needs(update)
+      ->check(CLI::Range(2, 1048576));
+  command->add_option("--prompts", train->prompts, "Prompts of --grpo")
+      ->needs(grpo)
+      ->check(CLI::Range(1, 4096));
+  command
+      ->add_option("--micro-batch", train->micro_batch_tokens,
+                   "Tokens in one forward pass of --train and --grpo")
+      ->check(CLI::Range(16, 10000000));
+  command
+      ->add_option_function<std::string>(
+          "--moments", [train](const std::string& type) { train->bf16_moments = type == "bf16"; },
+          "Number type of AdamW's moments with --train and --grpo: fp32 or bf16")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  command
+      ->add_option("--steps", train->steps,
+                   "Updates or steps of --train and --grpo; the median counts")
+      ->check(CLI::Range(1, 1000));
   command->add_flag("--json", o->json, "Print one line of JSON last");
-  command->callback([&action, o] { action = [o] { return RunDecodeBench(*o); }; });
+  command->callback([&action, command, learn, step, o, train] {
+    if (!*learn && !*step) {
+      action = [o] { return RunDecodeBench(*o); };
+      return;
+    }
+    train->folder = o->folder;
+    train->threads = o->threads;
+    train->json = o->json;
+    train->prompt = o->prompt;
+    train->most_new = o->most_new;
+    if (command->count("--batch") > 0) train->batch = o->batches.back();
+    if (command->count("--samples") > 0) train->samples = o->samples;
+    action = [train, learn] { return *learn ? RunTrainBench(*train) : RunGrpoBench(*train); };
+  });
 }
 
 }  // namespace aha::pipelines

@@ -59,8 +59,9 @@ void CheckStageName(const std::string& name, const std::string& path, Problems& 
 void CheckRewardKeys(const proto::Recipe& recipe, Problems& problems) {
   if (recipe.reward_key().empty()) return;
   if (recipe.reward_server_key().empty()) {
-    problems.Add("reward_key",
-                 "`reward_key` needs `reward_server_key` too: the file with the services' public key");
+    problems.Add(
+        "reward_key",
+        "`reward_key` needs `reward_server_key` too: the file with the services' public key");
   }
   if (recipe.reward_endpoint().empty()) {
     problems.Add("reward_key",
@@ -162,6 +163,7 @@ class StageChecker {
   }
 
   void CheckPretrain(const proto::Pretrain& pretrain, const std::string& path) {
+    CheckOptimizer(pretrain.optimizer(), path + ".optimizer");
     CheckArchitecture(pretrain.architecture(), path + ".architecture");
     const proto::Corpus& corpus = pretrain.corpus();
     if (corpus.task_size() == 0) {
@@ -214,6 +216,7 @@ class StageChecker {
   }
 
   void CheckSft(const proto::Sft& sft, const std::string& path) {
+    CheckOptimizer(sft.optimizer(), path + ".optimizer");
     if ((sft.from_size() > 0) == sft.has_jsonl()) {
       problems_.Add(path, "`sft` needs exactly one of from and jsonl; {}",
                     sft.has_jsonl() ? "both are given" : "neither is given");
@@ -263,11 +266,19 @@ class StageChecker {
           "`off_policy_min` is {}, more than the {} of off_policy_max: nothing would be left",
           rl.off_policy_min(), rl.off_policy_max());
     }
-    const proto::Optimizer& o = rl.optimizer();
+    CheckOptimizer(rl.optimizer(), path + ".optimizer");
+  }
+
+  void CheckOptimizer(const proto::Optimizer& o, const std::string& path) {
     if (o.schedule() == "multi_step" && o.first_drop() > o.second_drop()) {
-      problems_.Add(path + ".optimizer.first_drop",
-                    "`first_drop` is {}, after the {} of second_drop", o.first_drop(),
-                    o.second_drop());
+      problems_.Add(path + ".first_drop", "`first_drop` is {}, after the {} of second_drop",
+                    o.first_drop(), o.second_drop());
+    }
+    if (o.moments() == "bf16" && o.beta2() > 0.99) {
+      problems_.Add(path + ".moments",
+                    "`moments` in bf16 would lose the decay of a beta2 of {}: fp32, or a beta2 of "
+                    "at most 0.99",
+                    o.beta2());
     }
   }
 

@@ -6,7 +6,7 @@ namespace {
 class LocalSampler : public Sampler {
  public:
   LocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu)
-      : engine_(weights, cpu, {.stop_ids = stop_ids}) {}
+      : weights_(weights), stop_ids_(stop_ids), cpu_(cpu) {}
 
   Status Publish(const policy::Weights& /*weights*/, std::uint64_t /*version*/) override {
     return {};  // the engine reads the learner's own weights
@@ -16,11 +16,15 @@ class LocalSampler : public Sampler {
                                               const std::function<void()>& on_unit) override {
     rollout::UnitHooks hooks;
     if (on_unit) hooks.on_unit = [&](std::size_t) { on_unit(); };
-    return engine_.RunAll(units, hooks);
+    // For one step's samples: its cache is memory that learning wants next.
+    rollout::Engine engine(weights_, cpu_, {.stop_ids = stop_ids_});
+    return engine.RunAll(units, hooks);
   }
 
  private:
-  rollout::Engine engine_;
+  const policy::Weights& weights_;
+  std::vector<std::int32_t> stop_ids_;
+  const policy::cpu::Cpu& cpu_;
 };
 
 }  // namespace

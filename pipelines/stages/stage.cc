@@ -26,7 +26,8 @@ std::string_view KindOf(const proto::Stage& stage) {
 }
 
 policy::AdamWOptions AdamWOf(const proto::Optimizer& o) {
-  return {o.beta1(), o.beta2(), o.epsilon(), o.weight_decay(), o.clip_norm()};
+  const auto moments = o.moments() == "bf16" ? policy::Moments::kBf16 : policy::Moments::kFp32;
+  return {o.beta1(), o.beta2(), o.epsilon(), o.weight_decay(), o.clip_norm(), moments};
 }
 
 policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {

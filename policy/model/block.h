@@ -30,7 +30,9 @@ struct BlockContext {
   cpu::KvShape shape;
   std::byte* pages = nullptr;  ///< this layer's part of page 0
   std::size_t page_stride = 0;
-  bool record = false;  ///< keep what the way back reads
+  bool record =
+      false;  ///< keep what the way back reads, but for what it makes again at little cost
+  Workspace* scratch = nullptr;  ///< for that; until the block's end
 
   [[nodiscard]] std::size_t tokens() const { return layout.tokens(); }
   [[nodiscard]] cpu::Pairing pairing() const {
@@ -68,7 +70,8 @@ struct AttentionTape {
 
 template <class T>
 struct NetworkTape {
-  Rows<T> both, act;
+  Rows<T> both;
+  Rows<T> act;  ///< not kept
 };
 
 template <class T>
@@ -77,7 +80,8 @@ struct ExpertsTape {
   std::int32_t* experts_TK = nullptr;
   float* weights_TK = nullptr;
   float* scores_TE = nullptr;
-  Rows<T> sent_SH, done_SH;
+  Rows<T> sent_SH;  ///< not kept
+  Rows<T> done_SH;
   NetworkTape<T> routed, shared;
   Rows<T> shared_out;  ///< before the switch
   float* switch_T = nullptr;
@@ -86,7 +90,8 @@ struct ExpertsTape {
 
 template <class T>
 struct BlockTape {
-  Rows<T> x, normed, after, u;
+  Rows<T> x, after;
+  Rows<T> normed, u;  ///< not kept: the norms of the other two
   AttentionTape<T> attention;
   NetworkTape<T> network;
   ExpertsTape<T> experts;

@@ -51,8 +51,7 @@ cpu::Rows<float> Gradients::expert(std::int64_t layer, std::size_t expert, Part 
 
 cpu::Rows<float> Gradients::table(TableUse use) {
   const bool tied = weights_.config().tie_word_embeddings;
-  if (use == TableUse::kEmbedding) return weight(-1, Part::kEmbedding);
-  if (use == TableUse::kHead && !tied) return weight(-1, Part::kHead);
+  if (use == TableUse::kHead) return weight(-1, tied ? Part::kEmbedding : Part::kHead);
   const std::size_t tensor = layers_[0].weight[static_cast<std::size_t>(Part::kEmbedding)];
   const Weights::Tensor& table = weights_.tensors()[tensor];
   cpu::Buffer& memory = apart_[static_cast<std::size_t>(use)];
@@ -60,12 +59,37 @@ cpu::Rows<float> Gradients::table(TableUse use) {
   return {reinterpret_cast<float*>(memory.data()), table.rows, table.columns};
 }
 
+Gradients::Looked Gradients::embedding(std::span<const std::int32_t> ids_T) {
+  const cpu::Rows<float> whole = weight(-1, Part::kEmbedding);
+  if (!weights_.config().tie_word_embeddings) return {whole, {ids_T.begin(), ids_T.end()}};
+  row_V_.resize(whole.count, -1);
+  Looked looked;
+  for (const std::int32_t id : ids_T) {
+    std::int32_t& row = row_V_[static_cast<std::size_t>(id)];
+    if (row < 0) {
+      row = static_cast<std::int32_t>(looked_.size());
+      looked_.push_back(id);
+    }
+    looked.row_T.push_back(row);
+  }
+  looked_rows_.resize(looked_.size() * whole.width, 0.0F);
+  looked.rows = {looked_rows_.data(), looked_.size(), whole.width};
+  return looked;
+}
+
 void Gradients::Finish(const cpu::Cpu& cpu) {
-  for (const TableUse use : {TableUse::kHead, TableUse::kMtpEmbedding, TableUse::kMtpHead}) {
+  for (std::size_t r = 0; r < looked_.size(); ++r) {
+    const cpu::Rows<float> whole = weight(-1, Part::kEmbedding);
+    float* to = whole[static_cast<std::size_t>(looked_[r])];
+    for (std::size_t i = 0; i < whole.width; ++i)
+      to[i] += looked_rows_[r * whole.width + i];
+  }
+  ForgetLooked();
+  for (const TableUse use : {TableUse::kMtpEmbedding, TableUse::kMtpHead}) {
     cpu::Buffer& memory = apart_[static_cast<std::size_t>(use)];
     if (memory.size() == 0) continue;
-    const bool head = use != TableUse::kMtpEmbedding && !weights_.config().tie_word_embeddings;
-    float* to = table(head ? TableUse::kHead : TableUse::kEmbedding).data;
+    const bool head = use == TableUse::kMtpHead && !weights_.config().tie_word_embeddings;
+    float* to = weight(-1, head ? Part::kHead : Part::kEmbedding).data;
     auto* from = reinterpret_cast<float*>(memory.data());
     cpu.pool().ParallelFor(memory.size() / sizeof(float), kGrain,
                            [&](std::size_t begin, std::size_t end) {
@@ -76,7 +100,15 @@ void Gradients::Finish(const cpu::Cpu& cpu) {
   }
 }
 
+void Gradients::ForgetLooked() {
+  for (const std::int32_t id : looked_)
+    row_V_[static_cast<std::size_t>(id)] = -1;
+  looked_.clear();
+  looked_rows_.clear();
+}
+
 void Gradients::Clear(const cpu::Cpu& cpu) {
+  ForgetLooked();
   const auto clear = [&](cpu::Buffer& memory) {
     auto* to = reinterpret_cast<float*>(memory.data());
     cpu.pool().ParallelFor(

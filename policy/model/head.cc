@@ -58,19 +58,27 @@ void Head::LogprobsBackward(const Hidden& hidden,
                             const Slopes& slopes,
                             cpu::Rows<float> dhidden_TH,
                             Gradients* gradients,
-                            TableUse use) {
+                            TableUse use,
+                            std::span<float> logprob_N,
+                            std::span<float> entropy_N) {
   const cpu::Working working(cpu_.clock(), cpu::Work::kHeadGradient);
   workspace_.Reset();
   const Hidden rows = GatherRows(cpu_, hidden, row_N, workspace_);
   cpu::HeadGradient gradient;
   gradient.dlogprob = slopes.dlogprob_N.data();
   gradient.dentropy = DataOf(slopes.dentropy_N);
+  gradient.logprob = DataOf(logprob_N);
+  gradient.entropy = DataOf(entropy_N);
   gradient.head_transposed = &weights_.head().transposed;
   gradient.dhidden = workspace_.TakeRows<float>(row_N.size(), hidden.width);
   if (gradients != nullptr) gradient.dhead = gradients->table(use);
+  // Each block of rows reads the head twice, and its gradient is read and written: larger blocks,
+  // fewer times.
+  cpu::HeadOptions options;
+  options.block_bytes = std::size_t{80} << 20;
   WithType(hidden.kind, [&]<class T>(T) {
     cpu::TokenLogprobsBackward<T>(cpu_, rows.as<T>(), weights_.head().matrix, target_N, temperature,
-                                  gradient);
+                                  gradient, options);
   });
   for (std::size_t t = 0; t < dhidden_TH.count; ++t)
     std::fill_n(dhidden_TH[t], dhidden_TH.width, 0.0F);

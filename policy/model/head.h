@@ -43,7 +43,8 @@ class Head {
   };
   /// Gradient of Logprobs. `dhidden_TH` is overwritten, zero in rows that are not named; no row may
   /// be named twice. The head's own gradient is added to that use of the table; without `gradients`
-  /// it has none.
+  /// it has none. `logprob_N` and `entropy_N`, where given, take what Logprobs gives: whoever knows
+  /// the slopes before needs no Logprobs.
   void LogprobsBackward(const Hidden& hidden,
                         std::span<const std::int32_t> row_N,
                         std::span<const std::int32_t> target_N,
@@ -51,7 +52,9 @@ class Head {
                         const Slopes& slopes,
                         cpu::Rows<float> dhidden_TH,
                         Gradients* gradients,
-                        TableUse use = TableUse::kHead);
+                        TableUse use = TableUse::kHead,
+                        std::span<float> logprob_N = {},
+                        std::span<float> entropy_N = {});
 
   /// Logits of the rows named, fp32 [N, V].
   void Logits(const Hidden& hidden, std::span<const std::int32_t> row_N, cpu::Rows<float> out_NV);

@@ -27,9 +27,10 @@ void RunRouted(const BlockContext& context,
     return;
   }
   const std::size_t sent = tape.plan.from_S.size();
-  tape.sent_SH = memory.TakeRows<T>(sent, u.width);
+  tape.sent_SH = context.scratch->TakeRows<T>(sent, u.width);
   tape.routed.both = memory.TakeRows<T>(sent, block.experts.both_E.front()->n());
-  tape.routed.act = memory.TakeRows<T>(sent, block.experts.gate_up_E.front()->intermediate());
+  tape.routed.act =
+      context.scratch->TakeRows<T>(sent, block.experts.gate_up_E.front()->intermediate());
   tape.done_SH = memory.TakeRows<T>(sent, u.width);
   cpu::Dispatch<T>(cpu, tape.plan, u, tape.sent_SH);
   cpu::GroupedGemm<T>(cpu, tape.plan, tape.sent_SH, block.experts.both_E, tape.routed.both);
@@ -66,7 +67,9 @@ template <class T>
 void ExpertGradients(const cpu::Cpu& cpu,
                      const ExpertsTape<T>& tape,
                      const Rows<const T>& ddone,
+                     const Rows<const T>& act,
                      const Rows<const T>& split,
+                     const Rows<const T>& sent,
                      const BlockGradients& gradients) {
   std::vector<Rows<float>> ddown_E, dgate_up_E;
   for (std::size_t e = 0; e + 1 < tape.plan.start_E1.size(); ++e) {
@@ -75,14 +78,15 @@ void ExpertGradients(const cpu::Cpu& cpu,
     const Rows<float> gate = gradients.expert(e, Part::kExpertGate);
     dgate_up_E.emplace_back(gate.data, 2 * gate.count, gate.width);
   }
-  cpu::GroupedWeightGradient<T>(cpu, tape.plan, ddone, tape.routed.act, ddown_E);
-  cpu::GroupedWeightGradient<T>(cpu, tape.plan, split, tape.sent_SH, dgate_up_E);
+  cpu::GroupedWeightGradient<T>(cpu, tape.plan, ddone, act, ddown_E);
+  cpu::GroupedWeightGradient<T>(cpu, tape.plan, split, sent, dgate_up_E);
 }
 
 // du += gradient of the routed experts' input; dweights of the router is overwritten.
 template <class T>
 void RunRoutedBackward(const BlockContext& context,
                        const PackedBlock& block,
+                       Rows<const T> u,
                        const ExpertsTape<T>& tape,
                        Rows<const T> dy,
                        float* dweights_TK,
@@ -93,13 +97,18 @@ void RunRoutedBackward(const BlockContext& context,
   const std::size_t sent = tape.plan.from_S.size();
   const Rows<T> ddone = memory.TakeRows<T>(sent, dy.width);
   cpu::CombineBackward<T>(cpu, tape.plan, tape.done_SH, tape.weights_TK, dy, ddone, dweights_TK);
-  const Rows<T> dact = memory.TakeRows<T>(sent, tape.routed.act.width);
+  const std::size_t wide = block.experts.gate_up_E.front()->intermediate();
+  const Rows<T> dact = memory.TakeRows<T>(sent, wide);
   cpu::GroupedGemm<T>(cpu, tape.plan, ddone, block.experts.down_transposed_E, dact);
   const Rows<T> dboth = memory.TakeRows<T>(sent, tape.routed.both.width);
   cpu::SwiGluBackward<T>(cpu, tape.routed.both, dact, dboth);
   const Rows<T> split = memory.TakeRows<T>(sent, 2 * dact.width);
   cpu::SplitGateUp<T>(cpu, dboth, split);
-  ExpertGradients<T>(cpu, tape, ddone, split, gradients);
+  const Rows<T> act = memory.TakeRows<T>(sent, wide);
+  cpu::SwiGlu<T>(cpu, tape.routed.both, act);
+  const Rows<T> sent_SH = memory.TakeRows<T>(sent, u.width);
+  cpu::Dispatch<T>(cpu, tape.plan, u, sent_SH);
+  ExpertGradients<T>(cpu, tape, ddone, act, split, sent_SH, gradients);
   const Rows<T> dsent = memory.TakeRows<T>(sent, dy.width);
   cpu::GroupedGemm<T>(cpu, tape.plan, dboth, block.experts.both_transposed_E, dsent);
   const Rows<T> sum = memory.TakeRows<T>(dy.count, dy.width);
@@ -194,7 +203,7 @@ void RunMixtureBackward(const BlockContext& context,
   const std::size_t experts = block.experts.networks.size();
   const std::size_t sent = u.count * rule.experts_per_token;
   float* dweights_TK = memory.Take<float>(sent);
-  RunRoutedBackward<T>(context, block, tape, dy, dweights_TK, gradients, memory, du);
+  RunRoutedBackward<T>(context, block, u, tape, dy, dweights_TK, gradients, memory, du);
 
   const Rows<const float> scores(tape.scores_TE, u.count, experts);
   const Rows<float> dlogits = memory.TakeRows<float>(u.count, experts);

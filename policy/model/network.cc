@@ -18,7 +18,7 @@ void RunNetwork(const BlockContext& context,
                 Rows<T> y) {
   const cpu::Cpu& cpu = context.cpu;
   const cpu::Working working(cpu.clock(), cpu::Work::kNetwork);
-  tape.act = memory.TakeRows<T>(x.count, network.gate_up.intermediate());
+  tape.act = context.scratch->TakeRows<T>(x.count, network.gate_up.intermediate());
   if (context.record || !network.gate_up_bias.empty()) {
     const cpu::PackedMatrix& both = network.gate_up.both();
     tape.both = memory.TakeRows<T>(x.count, both.n());
@@ -60,7 +60,9 @@ void RunNetworkBackward(const BlockContext& context,
   const std::size_t wide = network.gate_up.intermediate();
   const Rows<T> dact = memory.TakeRows<T>(x.count, wide);
   cpu::Gemm(cpu, dy, network.down.transposed, dact);
-  cpu::WeightGradient(cpu, dy, Read(tape.act), gradients.weight(parts.down));
+  const Rows<T> act = memory.TakeRows<T>(x.count, wide);
+  cpu::SwiGlu<T>(cpu, tape.both, act);
+  cpu::WeightGradient(cpu, dy, Read(act), gradients.weight(parts.down));
   const Rows<T> dboth = memory.TakeRows<T>(x.count, tape.both.width);
   cpu::SwiGluBackward<T>(cpu, tape.both, dact, dboth);
   const Rows<T> split = memory.TakeRows<T>(x.count, 2 * wide);

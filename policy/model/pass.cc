@@ -76,7 +76,7 @@ class Run {
         scratch_(scratch),
         record_(record),
         width_(static_cast<std::size_t>(c_.hidden_size)),
-        context_{c_, cpu, layout, rope, {}, nullptr, 0, record != nullptr} {
+        context_{c_, cpu, layout, rope, {}, nullptr, 0, record != nullptr, &scratch} {
     rope.Reach(layout.reach);
   }
 
@@ -132,7 +132,8 @@ class Run {
       BlockBackward(w_.blocks()[l], typed.blocks[l], dx, {gradients, static_cast<std::int64_t>(l)},
                     balance);
     }
-    cpu::EmbedBackward<T>(cpu_, layout_.ids_T, dx, gradients.table(TableUse::kEmbedding));
+    const Gradients::Looked looked = gradients.embedding(layout_.ids_T);
+    cpu::EmbedBackward<T>(cpu_, looked.row_T, dx, looked.rows);
   }
 
   void BackwardMtp(Rows<const float> dhidden,
@@ -204,7 +205,7 @@ class Run {
     const bool keep = record_ != nullptr && !record_->recompute;
     const Workspace::Mark mark = scratch_.mark();
     RunBlock(block, x, y, tape, keep ? record_->memory : scratch_);
-    if (!keep) scratch_.Release(mark);
+    scratch_.Release(mark);
     if (load != nullptr && !block.dense) {
       std::vector<std::int64_t>& counts = load->emplace_back();
       const std::vector<std::size_t>& start = tape.experts.plan.start_E1;
@@ -227,9 +228,9 @@ class Run {
                 Workspace& memory) const {
     const std::size_t tokens = layout_.tokens();
     tape.x = x;
-    tape.normed = memory.TakeRows<T>(tokens, width_);
+    tape.normed = scratch_.TakeRows<T>(tokens, width_);
     tape.after = memory.TakeRows<T>(tokens, width_);
-    tape.u = memory.TakeRows<T>(tokens, width_);
+    tape.u = scratch_.TakeRows<T>(tokens, width_);
     const cpu::Working working(cpu_.clock(), cpu::Work::kNorm);
     cpu::RmsNorm<T>(cpu_, x, block.input_norm.data(), Eps(), tape.normed);
     const auto attend = c_.attention == AttentionKind::kLatent ? AttendLatent<T> : AttendGrouped<T>;
@@ -255,6 +256,13 @@ class Run {
     return dx;
   }
 
+  // What the block normed on its way, again.
+  Rows<T> Normed(const Rows<T>& x, const std::vector<float>& norm) {
+    const Rows<T> y = scratch_.TakeRows<T>(x.count, x.width);
+    cpu::RmsNorm<T>(cpu_, x, norm.data(), Eps(), y);
+    return y;
+  }
+
   // dx: gradient of the block's output, then of its input.
   void BlockBackward(const PackedBlock& block,
                      const BlockTape<T>& kept,
@@ -267,17 +275,18 @@ class Run {
     if (record_->recompute)
       RunBlock(block, kept.x, scratch_.TakeRows<T>(tokens, width_), again, scratch_);
     const BlockTape<T>& tape = record_->recompute ? again : kept;
+    const Rows<T> u = record_->recompute ? again.u : Normed(tape.after, block.post_attention_norm);
+    const Rows<T> normed = record_->recompute ? again.normed : Normed(tape.x, block.input_norm);
     const Rows<T> d = scratch_.TakeRows<T>(tokens, width_);
     const Rows<T> part = scratch_.TakeRows<T>(tokens, width_);
     const Rows<float> du = scratch_.TakeRows<float>(tokens, width_);
     std::fill_n(du.data, tokens * width_, 0.0F);
     if (block.dense) {
       constexpr NetworkParts kParts = {Part::kMlpGate, Part::kMlpUp, Part::kMlpDown};
-      RunNetworkBackward<T>(context_, block.network, kParts, tape.u, tape.network, dx, gradients,
+      RunNetworkBackward<T>(context_, block.network, kParts, u, tape.network, dx, gradients,
                             scratch_, du);
     } else {
-      RunMixtureBackward<T>(context_, block, tape.u, tape.experts, dx, balance, gradients, scratch_,
-                            du);
+      RunMixtureBackward<T>(context_, block, u, tape.experts, dx, balance, gradients, scratch_, du);
     }
     cpu::CopyRows(cpu_, Read(du), d);
     cpu::RmsNormBackward<T>(cpu_, tape.after, d, block.post_attention_norm.data(), Eps(), part,
@@ -285,7 +294,7 @@ class Run {
     cpu::Add<T>(cpu_, dx, part, dx);
     const auto attend =
         c_.attention == AttentionKind::kLatent ? AttendLatentBackward<T> : AttendGroupedBackward<T>;
-    attend(context_, block, tape.normed, tape.attention, dx, gradients, scratch_, d);
+    attend(context_, block, normed, tape.attention, dx, gradients, scratch_, d);
     cpu::RmsNormBackward<T>(cpu_, tape.x, d, block.input_norm.data(), Eps(), part,
                             gradients.vector(Part::kInputNorm));
     cpu::Add<T>(cpu_, dx, part, dx);

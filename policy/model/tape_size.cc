@@ -10,7 +10,7 @@ constexpr std::int64_t kPanel = 32;  // gate and up lie in turns of so many colu
 // Numbers a token, by what block.h's tapes hold.
 
 std::int64_t NetworkNumbers(std::int64_t width) {
-  return 2 * ((width + kPanel - 1) / kPanel * kPanel) + width;
+  return 2 * ((width + kPanel - 1) / kPanel * kPanel);
 }
 
 std::int64_t AttentionNumbers(const PolicyConfig& c) {
@@ -29,7 +29,7 @@ std::int64_t AttentionNumbers(const PolicyConfig& c) {
 
 std::int64_t MixtureNumbers(const PolicyConfig& c) {
   const std::int64_t slots = c.num_experts_per_tok;
-  std::int64_t numbers = slots * (2 * c.hidden_size + NetworkNumbers(c.moe_intermediate_size));
+  std::int64_t numbers = slots * (c.hidden_size + NetworkNumbers(c.moe_intermediate_size));
   if (c.shared_width() > 0) {
     numbers += NetworkNumbers(c.shared_width()) + c.hidden_size * (c.shared_expert_gate ? 2 : 1);
   }
@@ -43,7 +43,7 @@ std::size_t TapeBytes(const PolicyConfig& c, std::size_t tokens) {
   std::int64_t floats = 0;
   for (std::int64_t l = 0; l < c.num_hidden_layers; ++l) {
     const bool dense = c.dense_layer(l);
-    numbers += 4 * c.hidden_size + AttentionNumbers(c);
+    numbers += 2 * c.hidden_size + AttentionNumbers(c);
     numbers += dense ? NetworkNumbers(c.intermediate_size) : MixtureNumbers(c);
     floats += c.num_attention_heads;
     if (!dense) floats += 2 * c.n_routed_experts + 2 * c.num_experts_per_tok;

@@ -42,10 +42,10 @@ template <class T>
 void WriteHalf(PackedNetwork& network, Half half, std::size_t first, const Rows<const T>& rows) {
   network.gate_up.Pack(half, first, rows);
   if (network.gate_up_transposed.n() == 0) return;
-  for (std::size_t i = 0; i < rows.count; ++i) {
+  cpu::PackedGateUp::EachRun(first, rows.count, [&](std::size_t i, std::size_t count) {
     network.gate_up_transposed.PackColumns(cpu::PackedGateUp::RowOf(half, first + i),
-                                           RowOf(rows, i));
-  }
+                                           Rows<const T>(rows[i], count, rows.width, rows.stride));
+  });
 }
 
 // Of head `a`, row `row` of its part of kv_b.

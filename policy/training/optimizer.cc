@@ -5,44 +5,53 @@
 #include <cstring>
 #include <numbers>
 #include <numeric>
+#include <type_traits>
 
 #include <fmt/ranges.h>
-
-#include "policy/kernels/cpu/adamw.h"
 
 namespace aha::policy {
 namespace {
 
+template <class T>
 std::size_t Bytes(const Weights& weights) {
-  return weights.trainable_numbers() * sizeof(float);
+  return weights.trainable_numbers() * sizeof(T);
+}
+std::size_t MomentBytes(const Weights& weights, const AdamWOptions& options) {
+  return options.moments == Moments::kBf16 ? Bytes<cpu::Bf16>(weights) : Bytes<float>(weights);
 }
 
+template <class T>
 TensorView ViewOf(const char* name, const cpu::Buffer& flat) {
   return {name,
-          SafetensorsDtype::kF32,
-          {static_cast<std::int64_t>(flat.size() / sizeof(float))},
+          std::is_same_v<T, float> ? SafetensorsDtype::kF32 : SafetensorsDtype::kBF16,
+          {static_cast<std::int64_t>(flat.size() / sizeof(T))},
           {flat.data(), flat.size()}};
+}
+
+// A tensor's part of a flat array.
+template <class T>
+cpu::Rows<T> RowsOf(const cpu::Buffer& flat, const Weights::Tensor& tensor) {
+  auto* numbers = reinterpret_cast<T*>(const_cast<std::byte*>(flat.data()));
+  return {numbers + tensor.offset, tensor.rows, tensor.columns};
 }
 
 }  // namespace
 
 AdamW::AdamW(const Weights& weights, const AdamWOptions& options)
-    : options_(options), master_(Bytes(weights)), first_(Bytes(weights)), second_(Bytes(weights)) {
+    : options_(options),
+      master_(Bytes<float>(weights)),
+      first_(MomentBytes(weights, options)),
+      second_(MomentBytes(weights, options)) {
   for (std::size_t t = 0; t < weights.tensors().size(); ++t) {
     const Weights::Tensor& tensor = weights.tensors()[t];
-    if (tensor.spec.trainable) weights.Read(t, 0, RowsOf(master_, tensor));
+    if (tensor.spec.trainable) weights.Read(t, 0, RowsOf<float>(master_, tensor));
   }
-}
-
-cpu::Rows<float> AdamW::RowsOf(const cpu::Buffer& flat, const Weights::Tensor& tensor) const {
-  auto* numbers = reinterpret_cast<float*>(const_cast<std::byte*>(flat.data()));
-  return {numbers + tensor.offset, tensor.rows, tensor.columns};
 }
 
 void AdamW::WriteWeights(const cpu::Cpu& cpu, Weights& weights, std::size_t tensor) const {
   // Whole panels of 32 rows a thread: no two write one cache line of the packed form.
   constexpr std::size_t kPanel = cpu::PackedMatrix::kPanel;
-  const cpu::Rows<float> rows = RowsOf(master_, weights.tensors()[tensor]);
+  const cpu::Rows<float> rows = RowsOf<float>(master_, weights.tensors()[tensor]);
   const std::size_t panels = (rows.count + kPanel - 1) / kPanel;
   cpu.pool().ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
     const std::size_t first = begin * kPanel;
@@ -51,11 +60,35 @@ void AdamW::WriteWeights(const cpu::Cpu& cpu, Weights& weights, std::size_t tens
   });
 }
 
+template <class M>
+void AdamW::StepTensor(const cpu::Cpu& cpu,
+                       const cpu::AdamWStep& step,
+                       cpu::Rows<const float> gradient,
+                       Weights& weights,
+                       std::size_t tensor) {
+  const Weights::Tensor& t = weights.tensors()[tensor];
+  const bool bf16 = weights.kind() == cpu::NumberKind::kBf16;
+  cpu::AdamWUpdate(
+      cpu, step, RowsOf<float>(master_, t), gradient, RowsOf<M>(first_, t), RowsOf<M>(second_, t),
+      [&](std::size_t first, cpu::Rows<const float> master, cpu::Rows<const cpu::Bf16> rounded) {
+        if (bf16) {
+          weights.Write(tensor, first, rounded);
+        } else {
+          weights.Write(tensor, first, master);
+        }
+      });
+}
+
 double AdamW::Step(const cpu::Cpu& cpu,
                    Weights& weights,
                    const Gradients& gradients,
                    double learning_rate) {
-  const double norm = std::sqrt(cpu::SquareSum(cpu, gradients.flat()));
+  double norm = 0;
+  {
+    const cpu::Working working(cpu.clock(), cpu::Work::kClip);
+    norm = std::sqrt(cpu::SquareSum(cpu, gradients.flat()));
+  }
+  const cpu::Working working(cpu.clock(), cpu::Work::kOptimizer);
   if (!std::isfinite(norm)) return norm;
   ++steps_;
   const bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
@@ -75,21 +108,24 @@ double AdamW::Step(const cpu::Cpu& cpu,
     step.decay = matrix ? static_cast<float>(options_.weight_decay) : 0.0F;
     const cpu::Rows<const float> gradient(gradients.flat().data() + tensor.offset, tensor.rows,
                                           tensor.columns);
-    cpu::AdamWUpdate(cpu, step, RowsOf(master_, tensor), gradient, RowsOf(first_, tensor),
-                     RowsOf(second_, tensor));
-    WriteWeights(cpu, weights, t);
+    if (options_.moments == Moments::kBf16) {
+      StepTensor<cpu::Bf16>(cpu, step, gradient, weights, t);
+    } else {
+      StepTensor<float>(cpu, step, gradient, weights, t);
+    }
   }
   return norm;
 }
 
 std::vector<TensorView> AdamW::State() const {
+  const auto moment = options_.moments == Moments::kBf16 ? ViewOf<cpu::Bf16> : ViewOf<float>;
   return {{"adamw.steps",
            SafetensorsDtype::kI64,
            {1},
            {reinterpret_cast<const std::byte*>(&steps_), sizeof(steps_)}},
-          ViewOf("adamw.master", master_),
-          ViewOf("adamw.first_moment", first_),
-          ViewOf("adamw.second_moment", second_)};
+          ViewOf<float>("adamw.master", master_),
+          moment("adamw.first_moment", first_),
+          moment("adamw.second_moment", second_)};
 }
 
 Status AdamW::Restore(const SafetensorsFile& state, const cpu::Cpu& cpu, Weights& weights) {

@@ -8,11 +8,17 @@
 
 #include "base/result.h"
 #include "policy/checkpoint/safetensors.h"
+#include "policy/kernels/cpu/adamw.h"
 #include "policy/model/gradients.h"
 #include "policy/model/pass.h"
 #include "policy/model/weights.h"
 
 namespace aha::policy {
+
+enum class Moments : std::uint8_t {
+  kFp32,
+  kBf16,  ///< half the memory; beta2 must not exceed 0.99, or the second moment stalls
+};
 
 struct AdamWOptions {
   double beta1 = 0.9;
@@ -20,6 +26,7 @@ struct AdamWOptions {
   double epsilon = 1e-8;
   double weight_decay = 0.1;  ///< matrices only
   double clip_norm = 1.0;     ///< 0: no clipping
+  Moments moments = Moments::kFp32;
 };
 
 class AdamW {
@@ -40,12 +47,16 @@ class AdamW {
 
  private:
   void WriteWeights(const cpu::Cpu& cpu, Weights& weights, std::size_t tensor) const;
-  [[nodiscard]] cpu::Rows<float> RowsOf(const cpu::Buffer& flat,
-                                        const Weights::Tensor& tensor) const;
+  template <class M>
+  void StepTensor(const cpu::Cpu& cpu,
+                  const cpu::AdamWStep& step,
+                  cpu::Rows<const float> gradient,
+                  Weights& weights,
+                  std::size_t tensor);
 
   AdamWOptions options_;
   std::int64_t steps_ = 0;
-  cpu::Buffer master_, first_, second_;  // fp32, flat as Gradients
+  cpu::Buffer master_, first_, second_;  // flat as Gradients
 };
 
 /// The first tensor of a policy that holds NaN or infinity; empty: none does.

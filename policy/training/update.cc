@@ -115,13 +115,12 @@ MicroReport Update::AddMtp(const TargetSequences& sequences,
   const Hidden ahead = pass_.ForwardMtp({batch.views, nullptr}, trunk, {&mtp_tape_, &load});
   AddLoad(load, trunk_layers);
   std::vector<float> logprob_N(batch.targets.row_N.size());
-  head_.Logprobs(ahead, batch.targets.row_N, batch.targets.token_N, 1, logprob_N);
-  for (const float l : logprob_N)
-    report.mtp_sum -= l;
   const std::vector<float> slope_N(logprob_N.size(), static_cast<float>(-side.mtp));
   const auto dahead = memory_.TakeRows<float>(ahead.tokens, ahead.width);
   head_.LogprobsBackward(ahead, batch.targets.row_N, batch.targets.token_N, 1, {slope_N}, dahead,
-                         side.mtp_to_trunk ? &gradients_ : nullptr, TableUse::kMtpHead);
+                         side.mtp_to_trunk ? &gradients_ : nullptr, TableUse::kMtpHead, logprob_N);
+  for (const float l : logprob_N)
+    report.mtp_sum -= l;
   MtpBackwardOptions options;
   options.balance = static_cast<float>(side.balance);
   options.embedding = side.mtp_to_trunk;
@@ -139,32 +138,62 @@ MicroReport Update::AddMtp(const TargetSequences& sequences,
   return report;
 }
 
+Hidden Update::Forward(const TargetSequences& sequences, ExpertLoad& load) {
+  memory_.Reset();
+  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
+  // Recomputation changes time and memory, and no bit.
+  std::size_t tokens = 0;
+  for (const SequenceTokens& s : views)
+    tokens += s.ids.size();
+  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > most_tape_bytes_);
+  const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
+  AddLoad(load, 0);
+  return hidden;
+}
+
+MicroReport Update::Backward(const TargetSequences& sequences,
+                             const Hidden& hidden,
+                             const SideLosses& side,
+                             std::size_t trunk_layers,
+                             cpu::Rows<float> dhidden) {
+  MicroReport report;
+  if (side.mtp > 0 && weights_.mtp())
+    report = AddMtp(sequences, hidden, side, trunk_layers, dhidden);
+  pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance)});
+  return report;
+}
+
 Result<MicroReport> Update::Add(const TargetSequences& sequences,
                                 float temperature,
                                 bool entropies,
                                 const SideLosses& side,
                                 const SlopesOf& slopes_of) {
-  memory_.Reset();
-  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
   const Targets targets = TargetsOf(sequences);
-  std::size_t tokens = 0;
-  for (const SequenceTokens& s : views)
-    tokens += s.ids.size();
-  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > most_tape_bytes_);
   ExpertLoad load;
-  const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
-  AddLoad(load, 0);
+  const Hidden hidden = Forward(sequences, load);
   std::vector<float> logprob_N(targets.row_N.size()), entropy_N(entropies ? logprob_N.size() : 0);
   head_.Logprobs(hidden, targets.row_N, targets.token_N, temperature, logprob_N, entropy_N);
   AHA_ASSIGN(const std::vector<float> slope_N, slopes_of(targets, logprob_N, entropy_N));
   const auto dhidden = memory_.TakeRows<float>(hidden.tokens, hidden.width);
   head_.LogprobsBackward(hidden, targets.row_N, targets.token_N, temperature, {slope_N}, dhidden,
                          &gradients_);
-  MicroReport report;
-  if (side.mtp > 0 && weights_.mtp())
-    report = AddMtp(sequences, hidden, side, load.size(), dhidden);
-  pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance)});
-  return report;
+  return Backward(sequences, hidden, side, load.size(), dhidden);
+}
+
+MicroReport Update::AddKnown(const TargetSequences& sequences,
+                             float temperature,
+                             const SideLosses& side,
+                             std::span<const float> slope_N,
+                             TargetValues& values) {
+  const Targets targets = TargetsOf(sequences);
+  ExpertLoad load;
+  const Hidden hidden = Forward(sequences, load);
+  values.logprob_N.resize(targets.row_N.size());
+  values.entropy_N.resize(targets.row_N.size());
+  const auto dhidden = memory_.TakeRows<float>(hidden.tokens, hidden.width);
+  head_.LogprobsBackward(hidden, targets.row_N, targets.token_N, temperature, {slope_N}, dhidden,
+                         &gradients_, TableUse::kHead, values.logprob_N, values.entropy_N);
+  return Backward(sequences, hidden, side, load.size(), dhidden);
 }
 
 Result<UpdateReport> Update::Finish(double learning_rate) {
@@ -194,6 +223,7 @@ Result<UpdateReport> Update::Finish(double learning_rate) {
 }
 
 void Update::Drop() {
+  const cpu::Working working(cpu_.clock(), cpu::Work::kClear);
   gradients_.Clear(cpu_);
   load_.clear();
 }

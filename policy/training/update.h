@@ -67,6 +67,11 @@ struct UpdateReport {
   LoadHealth health;         ///< of the experts
 };
 
+/// Of each target.
+struct TargetValues {
+  std::vector<float> logprob_N, entropy_N;
+};
+
 /// One policy being trained: its optimizer, and the update under way.
 ///
 /// Micro-batches run one after another; kernels share each among the threads of the Cpu. A gradient
@@ -95,6 +100,14 @@ class Update {
                           const SideLosses& side,
                           const SlopesOf& slopes_of);
 
+  /// The same for slopes that are known before the log-probabilities are: logits are then made
+  /// once. Gives the log-probabilities and entropies that the pass has found; same bits.
+  MicroReport AddKnown(const TargetSequences& sequences,
+                       float temperature,
+                       const SideLosses& side,
+                       std::span<const float> slope_N,
+                       TargetValues& values);
+
   /// Clip, step, bias update, clear. A gradient that is not finite is an error that names the
   /// first tensor it was found in; weights are untouched then.
   Result<UpdateReport> Finish(double learning_rate);
@@ -106,6 +119,12 @@ class Update {
   [[nodiscard]] const cpu::Cpu& cpu() const { return cpu_; }
 
  private:
+  Hidden Forward(const TargetSequences& sequences, ExpertLoad& load);
+  MicroReport Backward(const TargetSequences& sequences,
+                       const Hidden& hidden,
+                       const SideLosses& side,
+                       std::size_t trunk_layers,
+                       cpu::Rows<float> dhidden);
   MicroReport AddMtp(const TargetSequences& sequences,
                      const Hidden& hidden,
                      const SideLosses& side,

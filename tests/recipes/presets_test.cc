@@ -137,6 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "`final_ratio` is set but never read because schedule is \"multi_step\""},
         UnreadCase{"DropsOutOfOrder", "optimizer { schedule: \"multi_step\" first_drop: 0.95 }",
                    "after the 0.9 of second_drop"},
+        UnreadCase{"MomentsThatStall", "optimizer { moments: \"bf16\" beta2: 0.999 }",
+                   "`moments` in bf16 would lose the decay of a beta2 of 0.999"},
         UnreadCase{"Unknown", "algorithm: \"dappo\"", "did you mean \"dapo\"?"}),
     [](const auto& p) { return std::string(p.param.name); });
 

@@ -1,9 +1,11 @@
 #include "policy/kernels/cpu/adamw.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "policy/kernels/cpu/ops_kernels.h"
+#include "policy/kernels/cpu/packed_matrix.h"
 
 namespace aha::policy::cpu {
 
@@ -14,36 +16,31 @@ void AdamWUpdate(const Cpu& cpu,
                  Rows<const float> gradient,
                  Rows<M> first,
                  Rows<M> second,
-                 PackedMatrix* packed,
-                 PackedMatrix* transposed) {
+                 const WriteWeights& write) {
   const OpsKernels& ops = OpsKernelsFor(cpu.target());
   constexpr std::size_t kPanel = PackedMatrix::kPanel;
   const AdamWFactors factors = {
       step.beta1,    step.beta2,    step.epsilon,       step.rate, 1.0F - step.rate * step.decay,
       step.correct1, step.correct2, step.gradient_scale};
-  // Whole panels of 32 rows a thread: no two write one cache line of the packed forms.
   const std::size_t panels = (master.count + kPanel - 1) / kPanel;
   cpu.pool().ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
-    std::vector<Bf16> rounded(master.width);
-    for (std::size_t n = begin * kPanel; n < std::min(end * kPanel, master.count); ++n) {
-      if constexpr (std::is_same_v<M, Bf16>) {
-        ops.adamw_bf16(factors, gradient[n], master.width, master[n], first[n], second[n]);
-      } else {
-        ops.adamw_fp32(factors, gradient[n], master.width, master[n], first[n], second[n]);
-      }
-      if (packed == nullptr && transposed == nullptr) continue;
-      ops.bf16.from_fp32(master[n], master.width, rounded.data());
-      for (PackedMatrix* form : {packed, transposed}) {
-        if (form == nullptr) continue;
-        const bool turned = form == transposed;
-        if (form->kind() == NumberKind::kBf16) {
-          const Rows<const Bf16> row(rounded.data(), 1, master.width);
-          turned ? form->PackColumns(n, row) : form->Pack(n, row);
+    auto* memory =
+        static_cast<Bf16*>(ThreadScratch(ScratchSlot::kRows, kPanel * master.width * sizeof(Bf16)));
+    for (std::size_t start = begin * kPanel; start < std::min(end * kPanel, master.count);
+         start += kPanel) {
+      const std::size_t count = std::min(kPanel, master.count - start);
+      const Rows<Bf16> rounded(memory, count, master.width);
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t n = start + i;
+        if constexpr (std::is_same_v<M, Bf16>) {
+          ops.adamw_bf16(factors, gradient[n], master.width, master[n], first[n], second[n]);
         } else {
-          const Rows<const float> row(master[n], 1, master.width);
-          turned ? form->PackColumns(n, row) : form->Pack(n, row);
+          ops.adamw_fp32(factors, gradient[n], master.width, master[n], first[n], second[n]);
         }
+        if (write) ops.bf16.from_fp32(master[n], master.width, rounded[i]);
       }
+      if (write)
+        write(start, Rows<const float>(master[start], count, master.width, master.stride), rounded);
     }
   });
 }
@@ -53,16 +50,14 @@ template void AdamWUpdate<Bf16>(const Cpu&,
                                 Rows<const float>,
                                 Rows<Bf16>,
                                 Rows<Bf16>,
-                                PackedMatrix*,
-                                PackedMatrix*);
+                                const WriteWeights&);
 template void AdamWUpdate<float>(const Cpu&,
                                  const AdamWStep&,
                                  Rows<float>,
                                  Rows<const float>,
                                  Rows<float>,
                                  Rows<float>,
-                                 PackedMatrix*,
-                                 PackedMatrix*);
+                                 const WriteWeights&);
 
 double SquareSum(const Cpu& cpu, std::span<const float> numbers) {
   constexpr std::size_t kBlock = std::size_t{1} << 14;

@@ -1,13 +1,14 @@
 #pragma once
-/// AdamW over fp32 masters, writing the packed weights in the same pass; and the gradient's norm,
+/// AdamW over fp32 masters, handing on the weights in the same pass; and the gradient's norm,
 /// summed in a fixed tree.
 ///
 /// Shapes: a matrix is [N, K]; a norm or bias is [1, H].
 
+#include <functional>
 #include <span>
 
 #include "policy/kernels/cpu/cpu.h"
-#include "policy/kernels/cpu/packed_matrix.h"
+#include "policy/kernels/cpu/numbers.h"
 
 namespace aha::policy::cpu {
 
@@ -19,10 +20,16 @@ struct AdamWStep {
   float gradient_scale = 1;  ///< clipping
 };
 
+/// Takes new weights, of rows [first, first + count): as they are, and rounded. Called by any
+/// thread, with whole panels of 32 rows (the last may be less): no two write one cache line of a
+/// packed form.
+using WriteWeights =
+    std::function<void(std::size_t first, Rows<const float> master, Rows<const Bf16> rounded)>;
+
 /// Moments are fp32 or bf16 (rounded to nearest even: a beta2 above 0.99 then stalls, as its decay
 /// is below half a unit). g = gradient * gradient_scale; m and v as usual; master = master * (1 -
-/// rate * decay) - rate * (m * correct1) / (sqrt(v * correct2) + epsilon). `packed` [N, K] and
-/// `transposed` [K, N], where given, take the new weights.
+/// rate * decay) - rate * (m * correct1) / (sqrt(v * correct2) + epsilon). `write`, where given, is
+/// shown the new weights while they are in the nearest cache.
 template <class M>
 void AdamWUpdate(const Cpu& cpu,
                  const AdamWStep& step,
@@ -30,8 +37,7 @@ void AdamWUpdate(const Cpu& cpu,
                  Rows<const float> gradient,
                  Rows<M> first,
                  Rows<M> second,
-                 PackedMatrix* packed = nullptr,
-                 PackedMatrix* transposed = nullptr);
+                 const WriteWeights& write = {});
 
 /// Sum of squares in float64: blocks of 2^14 numbers, their sums added in a binary tree over
 /// blocks.

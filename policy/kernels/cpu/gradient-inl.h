@@ -69,7 +69,7 @@ void PlainProduct(const PlainCall& call, std::size_t rows, std::size_t columns) 
 
 // ---- Weights ----
 
-constexpr std::size_t kTokenBlock = 128;
+constexpr std::size_t kSteps = 128;   // of tokens, or of pairs of them, at a time
 constexpr std::size_t kColumns = 32;  // of dW at a time
 
 // Tokens as steps of a product. vdpbf16ps is two fused multiply-adds, each rounded, the upper half
@@ -78,105 +78,169 @@ constexpr std::size_t kColumns = 32;  // of dW at a time
 template <class T, Way way>
 class Tokens {
   static constexpr bool kPairs = way == Way::kPairs;
-  using X = std::conditional_t<kPairs, Bf16, float>;
+  static constexpr std::size_t kEach = kPairs ? 2 : 1;  // tokens of a step
+
+  // Numbers [at, at + kL) of a step's tokens: a word each.
+  static V Word(const Rows<const T>& from, std::size_t t, bool whole, std::size_t at) {
+    const std::size_t left = from.width > at ? from.width - at : 0;
+    const V first = LoadN(from[t] + at, left);
+    if constexpr (!kPairs) return first;
+    if (!whole) return first;
+    const auto second = hn::BitCast(DU(), LoadN(from[t + 1] + at, left));
+    return hn::BitCast(D(), hn::Or(hn::BitCast(DU(), first), hn::ShiftRight<16>(second)));
+  }
 
  public:
-  static constexpr std::size_t kStride =
-      kTokenBlock / (kPairs ? 2 : 1);  // of a turned row, in steps
-  static std::size_t Steps(std::size_t tokens) { return kPairs ? (tokens + 1) / 2 : tokens; }
+  // A panel of dy: [steps][kMostRows], and room for what the last step's vectors write beyond.
+  static constexpr std::size_t kPanel = (kSteps + (kL + kMostRows - 1) / kMostRows) * kMostRows;
+  static constexpr std::size_t kBlock = kSteps * kEach;  // tokens
+  static std::size_t Steps(std::size_t tokens) { return (tokens + kEach - 1) / kEach; }
 
-  // [rows][tokens]: columns [begin, begin + rows) of dy's rows [start, start + tokens).
-  static void Turn(const Rows<const T>& dy,
-                   std::size_t start,
-                   std::size_t tokens,
-                   std::size_t begin,
-                   std::size_t rows,
-                   void* out) {
-    auto* to = static_cast<X*>(out);
-    for (std::size_t r0 = 0; r0 < rows; r0 += 16) {
-      const std::size_t some = std::min<std::size_t>(16, rows - r0);
-      for (std::size_t t = 0; t < tokens; ++t) {
-        const T* from = dy[start + t] + begin + r0;
-        X* place = to + r0 * kTokenBlock + (kPairs ? t ^ 1 : t);
-        for (std::size_t r = 0; r < some; ++r) {
-          if constexpr (kPairs) {
-            place[r * kTokenBlock] = from[r];
-          } else {
-            place[r * kTokenBlock] = ToFloat(from[r]);
-          }
+  // Columns from `begin` on of dy's rows [start, start + tokens), as panels.
+  static void Panels(const Rows<const T>& dy,
+                     std::size_t start,
+                     std::size_t tokens,
+                     std::size_t begin,
+                     std::size_t panels,
+                     float* out) {
+    for (std::size_t t = 0; t < tokens; t += kEach) {
+      float* to = out + t / kEach * kMostRows;
+      for (std::size_t p = 0; p < panels; ++p) {
+        for (std::size_t i = 0; i < kMostRows; i += kL) {
+          Store(Word(dy, start + t, t + 1 < tokens, begin + p * kMostRows + i),
+                to + p * kPanel + i);
         }
-      }
-      if (kPairs && tokens % 2 != 0) {
-        for (std::size_t r = 0; r < some; ++r)
-          to[(r0 + r) * kTokenBlock + tokens - 1] = X{};
       }
     }
   }
 
-  // [steps][32]: columns [k, k + columns) of x, zeros after them.
+  // [steps][32]: columns from k on of x, zeros after its last.
   static void Slab(const Rows<const T>& x,
                    std::size_t start,
                    std::size_t tokens,
                    std::size_t k,
-                   std::size_t columns,
                    float* out) {
-    for (std::size_t t = 0; t < tokens; t += kPairs ? 2 : 1) {
-      for (std::size_t i = 0; i < kColumns; i += kL) {
-        const std::size_t left = columns > i ? columns - i : 0;
-        V word = LoadN(x[start + t] + k + i, left);
-        if constexpr (kPairs) {
-          if (t + 1 < tokens) {
-            const auto second = hn::BitCast(DU(), LoadN(x[start + t + 1] + k + i, left));
-            word = hn::BitCast(D(), hn::Or(hn::BitCast(DU(), word), hn::ShiftRight<16>(second)));
-          }
-        }
-        Store(word, out + t / (kPairs ? 2 : 1) * kColumns + i);
-      }
+    for (std::size_t t = 0; t < tokens; t += kEach) {
+      for (std::size_t i = 0; i < kColumns; i += kL)
+        Store(Word(x, start + t, t + 1 < tokens, k + i), out + t / kEach * kColumns + i);
     }
   }
 };
 
+// Rows of a panel times a slab, added to 32 columns of dW.
+struct WeightTileCall {
+  const float* panel;
+  const float* slab;
+  std::size_t steps;
+  float* dw;
+  std::size_t stride;
+  const float* next;  // where the next tile's sums lie
+};
+
+template <Way way, int MR>
+void WeightTile(const WeightTileCall& c) {
+  constexpr int NV = 2;
+  for (std::size_t column = 0; column < kColumns; column += NV * kL) {
+    Tile<MR, NV> tile;
+#pragma GCC unroll 12
+    for (int m = 0; m < MR; ++m) {
+      __builtin_prefetch(c.next + m * c.stride + column, 1);
+      __builtin_prefetch(c.next + m * c.stride + column + NV * kL - 1, 1);
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v)
+        tile.sum[m][v] = Load(c.dw + m * c.stride + column + v * kL);
+    }
+    const float* x = c.slab + column;
+    const float* dy = c.panel;
+    for (std::size_t s = 0; s < c.steps; ++s, x += kColumns, dy += kMostRows) {
+      if constexpr (way == Way::kPairs) {
+#if AHA_DP
+        __m512i b[NV];
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v)
+          b[v] = _mm512_loadu_si512(x + v * kL);
+#pragma GCC unroll 12
+        for (int m = 0; m < MR; ++m) {
+          int pair;
+          std::memcpy(&pair, dy + m, 4);
+          const __m512i a = _mm512_set1_epi32(pair);
+#pragma GCC unroll 2
+          for (int v = 0; v < NV; ++v)
+            tile.sum[m][v] = DotPairs(tile.sum[m][v], b[v], a);
+        }
+#endif
+      } else {
+        V b[NV];
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v)
+          b[v] = Load(x + v * kL);
+#pragma GCC unroll 12
+        for (int m = 0; m < MR; ++m) {
+          const V a = Set(dy[m]);
+#pragma GCC unroll 2
+          for (int v = 0; v < NV; ++v)
+            tile.sum[m][v] = Fma(a, b[v], tile.sum[m][v]);
+        }
+      }
+    }
+#pragma GCC unroll 12
+    for (int m = 0; m < MR; ++m) {
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) {
+        // + 0: half a pair adds a zero, which must not be told by a sum of negative zero.
+        const V sum = way == Way::kPairs ? hn::Add(tile.sum[m][v], Zeros()) : tile.sum[m][v];
+        Store(sum, c.dw + m * c.stride + column + v * kL);
+      }
+    }
+  }
+}
+
+template <Way way, std::size_t... I>
+constexpr auto WeightTiles(std::index_sequence<I...>) {
+  return std::array<void (*)(const WeightTileCall&), sizeof...(I)>{
+      WeightTile<way, static_cast<int>(I) + 1>...};
+}
+
 template <class T, Way way>
 void WeightGradient(const WeightGradientCall<T>& c) {
   using Staged = Tokens<T, way>;
+  static constexpr auto kTiles = WeightTiles<way>(std::make_index_sequence<kMostRows>());
   const std::size_t rows = c.end - c.begin;
+  const std::size_t panels = (rows + kMostRows - 1) / kMostRows;
   const std::size_t tokens = c.dy.count;
-  auto* turned = static_cast<float*>(
-      ThreadScratch(ScratchSlot::kRows, rows * Staged::kStride * sizeof(float)));
+  auto* staged = static_cast<float*>(
+      ThreadScratch(ScratchSlot::kRows, panels * Staged::kPanel * sizeof(float)));
   auto* slab = static_cast<float*>(
-      ThreadScratch(ScratchSlot::kTile, (kTokenBlock + kMostRows) * kColumns * sizeof(float)));
-  float* edge = slab + kTokenBlock * kColumns;
-  for (std::size_t start = 0; start < tokens; start += kTokenBlock) {
-    const std::size_t here = std::min(kTokenBlock, tokens - start);
-    Staged::Turn(c.dy, start, here, c.begin, rows, turned);
+      ThreadScratch(ScratchSlot::kTile, (kSteps + kMostRows) * kColumns * sizeof(float)));
+  float* edge = slab + kSteps * kColumns;
+  for (std::size_t start = 0; start < tokens; start += Staged::kBlock) {
+    const std::size_t here = std::min(Staged::kBlock, tokens - start);
+    Staged::Panels(c.dy, start, here, c.begin, panels, staged);
     for (std::size_t k = 0; k < c.dw.width; k += kColumns) {
       const std::size_t columns = std::min(kColumns, c.dw.width - k);
-      Staged::Slab(c.x, start, here, k, columns, slab);
-      PlainCall call{turned,
-                     Staged::kStride,
-                     slab,
-                     kColumns,
-                     Staged::Steps(here),
-                     c.dw[c.begin] + k,
-                     c.dw.stride,
-                     true};
-      if (columns == kColumns) {
-        PlainProduct<way>(call, rows, kColumns);
-        continue;
-      }
-      // The last columns go through a tile of their own, so that nothing is read or written beyond
-      // the row.
-      for (std::size_t r = 0; r < rows; r += kMostRows) {
-        const std::size_t some = std::min(kMostRows, rows - r);
-        for (std::size_t m = 0; m < some; ++m)
-          std::copy_n(c.dw[c.begin + r + m] + k, columns, edge + m * kColumns);
-        PlainCall last = call;
-        last.x = turned + r * Staged::kStride;
-        last.y = edge;
-        last.y_stride = kColumns;
-        PlainProduct<way>(last, some, (columns + kL - 1) / kL * kL);
-        for (std::size_t m = 0; m < some; ++m)
-          std::copy_n(edge + m * kColumns, columns, c.dw[c.begin + r + m] + k);
+      Staged::Slab(c.x, start, here, k, slab);
+      for (std::size_t p = 0; p < panels; ++p) {
+        const std::size_t row = p * kMostRows;
+        const std::size_t some = std::min(kMostRows, rows - row);
+        float* dw = c.dw[c.begin + row] + k;
+        WeightTileCall tile{staged + p * Staged::kPanel,
+                            slab,
+                            Staged::Steps(here),
+                            dw,
+                            c.dw.stride,
+                            p + 1 < panels ? dw + kMostRows * c.dw.stride : dw};
+        if (columns < kColumns) {
+          // The last columns go through a tile of their own, so that nothing is read or written
+          // beyond the row.
+          for (std::size_t m = 0; m < some; ++m)
+            std::copy_n(dw + m * c.dw.stride, columns, edge + m * kColumns);
+          tile.dw = edge;
+          tile.stride = kColumns;
+          tile.next = edge;
+        }
+        kTiles[some - 1](tile);
+        for (std::size_t m = 0; columns < kColumns && m < some; ++m)
+          std::copy_n(edge + m * kColumns, columns, dw + m * c.dw.stride);
       }
     }
   }

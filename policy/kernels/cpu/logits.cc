@@ -160,6 +160,9 @@ void TokenLogprobsBackward(const Cpu& cpu,
         EachRow(cpu, logits.count, [&](std::size_t r) {
           const LogitStats stats =
               kernels.stats(logits[r], logits.width, temperature, options.round_bf16, nullptr);
+          if (gradient.logprob != nullptr)
+            gradient.logprob[start + r] = LogprobOf(logits[r][target_T[start + r]], stats);
+          if (gradient.entropy != nullptr) gradient.entropy[start + r] = stats.entropy;
           const float dlogprob = gradient.dlogprob[start + r];
           const float dentropy = gradient.dentropy == nullptr ? 0 : gradient.dentropy[start + r];
           const auto target = static_cast<std::size_t>(target_T[start + r]);

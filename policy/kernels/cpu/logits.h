@@ -23,9 +23,9 @@ struct HeadOptions {
 };
 
 struct SampleRequest {
-  float temperature = 1;  ///< 0: the likeliest token, the lowest id among equals; its
-                          ///< log-probability is at temperature 1
-  double draw = 0;        ///< in [0, 1), keyed by the caller
+  float temperature = 1;    ///< 0: the likeliest token, the lowest id among equals; its
+                            ///< log-probability is at temperature 1
+  double draw = 0;          ///< in [0, 1), keyed by the caller
   std::uint32_t top_k = 0;  ///< 0: off
   float top_p = 1;          ///< 1: off
   float min_p = 0;          ///< 0: off
@@ -67,7 +67,10 @@ struct HeadGradient {
   const float* dentropy = nullptr;                ///< [T] or null
   const PackedMatrix* head_transposed = nullptr;  ///< [H, V] of the head's kind
   Rows<float> dhidden;                            ///< [T, H], overwritten
-  Rows<float> dhead;                              ///< [V, H], added to, tokens in order; no data: not wanted
+  Rows<float> dhead;  ///< [V, H], added to, tokens in order; no data: not wanted
+  /// [T] or null: what TokenLogprobs gives, from the same logits.
+  float* logprob = nullptr;
+  float* entropy = nullptr;
 };
 /// Recomputes the logits block by block. Rounding of logits is taken as the identity.
 template <class T>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 namespace aha::policy::cpu {
 namespace {
@@ -59,6 +60,14 @@ void PackLanesFp32(std::byte* panel, std::size_t lane, const Rows<const T>& rows
   }
 }
 
+// Two columns that are a pair, of one panel: whole words.
+void PackPair(const Bf16* even, const Bf16* odd, std::size_t lanes, Bf16* to) {
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    const std::uint32_t pair = std::uint32_t{even[lane].bits} | std::uint32_t{odd[lane].bits} << 16;
+    std::memcpy(to + 2 * lane, &pair, sizeof(pair));
+  }
+}
+
 }  // namespace
 
 PackedMatrix::PackedMatrix(std::size_t n, std::size_t k, NumberKind kind)
@@ -110,6 +119,17 @@ template <class T>
 void PackedMatrix::PackEachColumn(std::size_t first, const Rows<const T>& rows) {
   for (std::size_t i = 0; i < rows.count; ++i) {
     const T* from = rows[i];
+    if constexpr (std::is_same_v<T, Bf16>) {
+      if (kind_ == NumberKind::kBf16 && (first + i) % 2 == 0 && i + 1 < rows.count) {
+        for (std::size_t n0 = 0; n0 < n_; n0 += kPanel) {
+          std::byte* panel = memory_.data() + n0 / kPanel * panel_bytes();
+          PackPair(from + n0, rows[i + 1] + n0, std::min(kPanel, n_ - n0),
+                   reinterpret_cast<Bf16*>(panel) + PlaceBf16(0, first + i));
+        }
+        ++i;
+        continue;
+      }
+    }
     for (std::size_t n0 = 0; n0 < n_; n0 += kPanel) {
       std::byte* panel = memory_.data() + n0 / kPanel * panel_bytes();
       const std::size_t lanes = std::min(kPanel, n_ - n0);

@@ -86,6 +86,17 @@ class PackedGateUp {
   void Pack(Half half, std::size_t first, Rows<const T> rows);
   template <class T>
   void Unpack(Half half, std::size_t first, Rows<T> rows) const;
+  /// f(i, count) for runs of rows [first + i, first + i + count) of a half that lie side by side.
+  template <class F>
+  static void EachRun(std::size_t first, std::size_t rows, const F& f) {
+    constexpr std::size_t kPanel = PackedMatrix::kPanel;
+    for (std::size_t i = 0; i < rows;) {
+      const std::size_t left = kPanel - (first + i) % kPanel;
+      const std::size_t count = rows - i < left ? rows - i : left;
+      f(i, count);
+      i += count;
+    }
+  }
   /// Row of `both()` that row i of a half is.
   static std::size_t RowOf(Half half, std::size_t i) {
     return (i / PackedMatrix::kPanel * 2 + (half == Half::kUp ? 1 : 0)) * PackedMatrix::kPanel +

@@ -10,9 +10,10 @@
 namespace aha::policy::cpu {
 
 /// dW += dy^T x. Each number of dW starts from what is in memory and takes the tokens one by one,
-/// in order, each by a fused multiply-add in fp32. So tokens may be cut into calls anywhere: the
-/// bits are the same. (vdpbf16ps takes a pair of tokens as two such steps, each rounded, the upper
-/// half first; the earlier token is put there, and half a pair is filled with a zero.)
+/// in order, each by a fused multiply-add in fp32 (a product and a sum where a target has none). So
+/// tokens may be cut into calls anywhere: the bits are the same. (vdpbf16ps takes a pair of tokens
+/// as two such steps, each rounded, the upper half first; the earlier token is put there, and half
+/// a pair is filled with a zero.)
 void WeightGradient(const Cpu& cpu, Rows<const Bf16> dy, Rows<const Bf16> x, Rows<float> dw);
 void WeightGradient(const Cpu& cpu, Rows<const float> dy, Rows<const float> x, Rows<float> dw);
 /// Bias: db += sum of dy over tokens, in order.

@@ -106,8 +106,11 @@ TEST(AdamWTest, ClipsTheGlobalNorm) {
   EXPECT_NEAR(path.norms[2], 12, 1e-6);
 }
 
-TEST(AdamWTest, RestoredItGoesOnBitForBit) {
-  const AdamWOptions options;
+class MomentsTest : public testing::TestWithParam<Moments> {};
+
+TEST_P(MomentsTest, RestoredItGoesOnBitForBit) {
+  AdamWOptions options;
+  options.moments = GetParam();
   const StateFile file;
   Weights whole = TinyWeights();
   AdamW straight(whole, options);
@@ -125,6 +128,36 @@ TEST(AdamWTest, RestoredItGoesOnBitForBit) {
     EXPECT_TRUE(std::equal(a[i].data.begin(), a[i].data.end(), b[i].data.begin(), b[i].data.end()))
         << a[i].name;
   }
+}
+
+TEST_P(MomentsTest, AStateOfTheOtherTypeIsRefused) {
+  Weights weights = TinyWeights();
+  AdamWOptions options;
+  options.moments = GetParam();
+  AdamW optimizer(weights, options);
+  AdamWOptions other;
+  other.moments = GetParam() == Moments::kFp32 ? Moments::kBf16 : Moments::kFp32;
+  const StateFile file;
+  const SafetensorsFile state = file.Keep(AdamW(weights, other).State());
+  const Status restored = optimizer.Restore(state, kCpu, weights);
+  ASSERT_FALSE(restored);
+  EXPECT_THAT(restored.error().message, HasSubstr("adamw.first_moment"));
+}
+INSTANTIATE_TEST_SUITE_P(Types,
+                         MomentsTest,
+                         testing::Values(Moments::kFp32, Moments::kBf16),
+                         [](const auto& p) {
+                           return std::string(p.param == Moments::kBf16 ? "Bf16" : "Fp32");
+                         });
+
+// The hand-computed updates again: moments have eight bits, and so have the steps.
+TEST(AdamWTest, Bf16MomentsStayNear) {
+  AdamWOptions options{.9, .95, 1e-8, .1, 0};
+  options.moments = Moments::kBf16;
+  const Path path = Follow(options, {{.5F, .5F}, {-1, -1}, {2, 2}});
+  const std::vector<float> want = {.890000002F, .9174373966F, .8670344185F};
+  for (std::size_t i = 0; i < want.size(); ++i)
+    EXPECT_NEAR(path.matrix[i], want[i], 1e-3);
 }
 
 TEST(AdamWTest, ThreadsChangeNoBit) {

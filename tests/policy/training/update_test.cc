@@ -54,6 +54,7 @@ TEST(UpdateTest, AddsUpGradientsOfAllMicroBatches) {
 struct WayToCut {
   std::vector<std::size_t> counts;
   int threads;
+  bool known = false;  // the slopes, before the pass
 };
 TEST(UpdateTest, NeitherMicroBatchesNorThreadsChangeABit) {
   for (const bool to_trunk : {false, true}) {
@@ -70,7 +71,13 @@ TEST(UpdateTest, NeitherMicroBatchesNorThreadsChangeABit) {
             part.ids_S.push_back(kMany.ids_S[s]);
             part.first_S.push_back(kMany.first_S[s]);
           }
-          EXPECT_TRUE(update.Add(part, .7F, true, side, Slope(-.1F)));
+          if (way.known) {
+            const std::vector<float> slope_N(TargetsOf(part).row_N.size(), -.1F);
+            TargetValues values;
+            update.AddKnown(part, .7F, side, slope_N, values);
+          } else {
+            EXPECT_TRUE(update.Add(part, .7F, true, side, Slope(-.1F)));
+          }
           first += count;
         }
         EXPECT_TRUE(update.Finish(1e-2));
@@ -78,10 +85,37 @@ TEST(UpdateTest, NeitherMicroBatchesNorThreadsChangeABit) {
       return weights;
     };
     const Weights want = trained({{5}, 1});
-    for (const WayToCut& way : {WayToCut{{1, 1, 1, 1, 1}, 2}, {{2, 3}, 1}, {{4, 1}, 2}})
+    for (const WayToCut& way : {WayToCut{{1, 1, 1, 1, 1}, 2},
+                                {{2, 3}, 1},
+                                {{4, 1}, 2},
+                                {{5}, 1, true},
+                                {{2, 1, 2}, 2, true}})
       EXPECT_THAT(Differing(trained(way), want), IsEmpty()) << way.counts.size();
     EXPECT_FALSE(Differing(want, TinyWeights(MtpConfig())).empty());
   }
+}
+
+TEST(UpdateTest, KnownSlopesGiveTheSameLogprobsAndEntropies) {
+  Weights weights = TinyWeights(MtpConfig());
+  Update update(weights, kCpu, kPlain, 0);
+  std::vector<float> logprobs, entropies;
+  const MicroReport asked =
+      update
+          .Add(kMany, .7F, true, {0, .1, true},
+               [&](const Targets&, std::span<const float> logprob_N,
+                   std::span<const float> entropy_N) {
+                 logprobs.assign(logprob_N.begin(), logprob_N.end());
+                 entropies.assign(entropy_N.begin(), entropy_N.end());
+                 return Result<std::vector<float>>(std::vector<float>(logprob_N.size(), 1.0F));
+               })
+          .value();
+  TargetValues values;
+  const std::vector<float> slope_N(logprobs.size(), 2.0F);
+  const MicroReport known = update.AddKnown(kMany, .7F, {0, .1, true}, slope_N, values);
+  EXPECT_EQ(values.logprob_N, logprobs);
+  EXPECT_EQ(values.entropy_N, entropies);
+  EXPECT_EQ(known.mtp_sum, asked.mtp_sum);
+  EXPECT_EQ(known.mtp_tokens, asked.mtp_tokens);
 }
 
 TEST(UpdateTest, AGradientThatIsNotFiniteNamesItsTensor) {
