@@ -179,11 +179,11 @@ std::vector<Finding> CodeReward::Explain(const ScoreInput& input) const {
   }
   findings.push_back({"verdict", std::string(code::Name(judged->verdict))});
   findings.push_back({"passed", fmt::format("{} of {}{}", judged->passed, judged->total,
-                                            judged->passed < judged->total && !fraction_
+                                            judged->passed + 1 < judged->total && !fraction_
                                                 ? "; those behind the first that fails are not run"
                                                 : "")});
   findings.push_back({"longest_ms", fmt::format("{:.1f}", judged->longest_ms)});
-  if (!judged->reason.empty()) findings.push_back({"why", judged->reason});
+  if (!judged->reason.empty()) findings.push_back({"why", Excerpt(judged->reason, 800)});
   return findings;
 }
 
