@@ -1,6 +1,5 @@
 // Where slots may have control groups, on folders that look like cgroup v2; and, where the machine
-// hands one down, that its limits hold (tests/system/control_groups.sh runs those in a machine of
-// its own).
+// hands one down, that its limits hold.
 
 #include "rewards/sandbox/control_group.h"
 
