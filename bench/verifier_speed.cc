@@ -46,8 +46,23 @@ int main(int argc, char** argv) {
        "so $x^2 + y^2 = z^2$ and \\frac{a}{b} holds, see `f(x)` at https://a.example/b.\n", "en"},
       {"short lines", "So it is.\nYes.\n", "en"},
       {"hostile ticks", "`` ` $a \\begin{align} ", "en"},
+      {"open braces", "{[{[\\frac{", "en"},
+      {"nested, closed", "\\text{{[}]}\\left", "en"},
+      {"many tags", "<think></answer><answer></think>", "en"},
+      {"half tags", "<thin<answe</thin", "en"},
+      {"environments", "\\begin{pmatrix*}\\begin{cases}\\begin{array}\\begin{math}", "en"},
+      {"fences", "\n~~~\n```` a\n``", "en"},
+      {"dollars", "$a $$b \\(c \\[d ", "en"},
+      {"empty lines", "\n                                \t", "en"},
+      {"addresses", "ab+cd+ef+gh+ij+kl:// www.x http://", "en"},
+      {"marks", "a\u0301\u0301\u0301\u0301\u0301\u0301", "fr"},
+      {"one word", "abcdefghij", "en"},
+      {"apostrophes", "a'b'", "en"},
+      {"scripts by turns", "aбg中あ", "zh"},
+      {"broken bytes", "\xC3\xFF\xE4\xB8", "en"},
   };
   const auto registry = aha::rewards::Registry::BuiltIns();
+  double slowest = 0;
   for (const std::string name : {"format", "language", "repetition", "instructions"}) {
     const auto reward = registry.Make(name, "");
     for (const Sample& sample : samples) {
@@ -68,8 +83,10 @@ int main(int argc, char** argv) {
             std::min(best, std::chrono::duration<double, std::milli>(Clock::now() - start).count());
         score = outcome.score();
       }
+      slowest = std::max(slowest, best);
       fmt::print("{:<13} {:<16} {:7.1f} ms   score {:.3f}\n", name, sample.name, best, score);
     }
   }
+  fmt::print("slowest {:.1f} ms\n", slowest);
   return 0;
 }

@@ -145,10 +145,17 @@ Registry Registry::BuiltIns() {
       WithoutConfig<ExactReward>());
   add({.name = "math",
        .doc = "1 when the answer is mathematically the reference, else 0",
-       .keys = {},
+       .keys = {{.name = "decimals",
+                 .doc = "a decimal answer with at least so many decimals may stand for an exact "
+                        "reference (0.333333 for 1/3); -1: never",
+                 .default_value = std::int64_t{-1},
+                 .min = -1,
+                 .max = 1000}},
        .file = {},
        .sha256 = {}},
-      WithoutConfig<MathReward>());
+      [](const Config& config) -> Result<std::unique_ptr<Reward>> {
+        return std::make_unique<MathReward>(static_cast<int>(config.Integer("decimals")));
+      });
   add(RepetitionInfo(), [](const Config& config) -> Result<std::unique_ptr<Reward>> {
     return std::make_unique<RepetitionReward>(
         static_cast<std::size_t>(config.Integer("ngram_size")), config.Real("max_penalty"));

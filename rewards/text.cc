@@ -177,4 +177,17 @@ std::u32string_view TrimBlanks(std::u32string_view text) {
   return text;
 }
 
+std::string Excerpt(std::string_view text, std::size_t most) {
+  std::string out;
+  for (const char c : ToValidUtf8(text.substr(0, most))) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c != '\r') {
+      out.push_back(c);
+    }
+  }
+  if (text.size() > most) out += "...";
+  return out;
+}
+
 }  // namespace aha::rewards

@@ -54,4 +54,8 @@ CodePoint FoldLatin(CodePoint point);
 
 std::u32string_view TrimBlanks(std::u32string_view text);
 
+/// For people: valid UTF-8, line breaks shown as \n, and no more than `most` bytes with "..." for
+/// the rest.
+std::string Excerpt(std::string_view text, std::size_t most = 400);
+
 }  // namespace aha::rewards

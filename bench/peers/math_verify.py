@@ -2,34 +2,66 @@
 """The math reward beside math-verify, on the same pairs in one run, on one core.
 
     python3 -m venv V && V/bin/pip install math-verify==0.9.0 antlr4-python3-runtime==4.13.2
-    V/bin/python bench/peers/math_verify.py [--bench build/release/bench/rewards/math_bench] [--generated N] [FILE.jsonl ...]
+    V/bin/pip download --no-binary :all: --no-deps math-verify==0.9.0 && tar xf math_verify-0.9.0.tar.gz
+    V/bin/python bench/peers/math_verify.py --expectations math_verify-0.9.0 --doc bench/peers/math_verify.md
+                 [--bench build/release/bench/rewards/math_bench] [--generated N] [FILE.jsonl ...]
 
-Pairs: tests/rewards/math_cases.txt, N generated ones (seed 1), and FILEs of {"kind", "reference", "completion", "expected"?} lines. Prints
-agreement by kind of answer, every disagreement (and who agrees with what the file expects), and both throughputs.
+Pairs: tests/rewards/math_cases.txt and math_styles.txt, N generated ones (seed 1), math-verify's own tests (--expectations: its unpacked
+source) and FILEs of {"kind", "reference", "completion", "expected"?} lines. Prints agreement by kind of answer, every disagreement (and who
+agrees with what is expected), and both throughputs on the pairs of the two files and the generated ones. --doc writes the tables as a page,
+with the judgements of math_verify_judged.tsv beside the disagreements.
 """
 import argparse
 import collections
+import importlib
 import json
 import pathlib
 import random
 import subprocess
+import sys
 import time
+import types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# This file has the library's name.
+sys.path[:] = [folder for folder in sys.path if pathlib.Path(folder).resolve() != pathlib.Path(__file__).resolve().parent]
 
 
 def read_cases():
     rows, kind = [], None
-    for line in (ROOT / "tests/rewards/math_cases.txt").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        for sign, expected in ((" <=> ", 1), (" <!> ", 0)):
-            if sign in line:
-                reference, answer = line.split(sign)
-                rows.append({"kind": kind, "reference": reference, "answer": answer, "expected": expected})
-                break
-        else:
-            kind = line[1:-1]
+    for name in ("math_cases.txt", "math_styles.txt"):
+        for line in (ROOT / "tests/rewards" / name).read_text().splitlines():
+            if not line or line.startswith("#"):
+                continue
+            for sign, expected in ((" <=> ", 1), (" <!> ", 0)):
+                if sign in line:
+                    reference, answer = line.split(sign)
+                    rows.append({"kind": kind, "reference": reference, "answer": answer, "expected": expected})
+                    break
+            else:
+                kind = ("style " if name == "math_styles.txt" else "") + line[1:-1]
+    return rows
+
+
+def read_expectations(folder):
+    """math-verify's own parametrised tests: gold, prediction, what they expect, and the precision that they ask for."""
+    package = types.ModuleType("tests")
+    package.__path__ = [str(pathlib.Path(folder) / "tests")]
+    sys.modules["tests"] = package
+    rows = []
+    for name in ("test_all", "test_numina_cases", "test_open_thoughts", "test_boxed", "test_strict", "test_yujianll"):
+        for test, function in vars(importlib.import_module("tests." + name)).items():
+            for mark in getattr(function, "pytestmark", []) if test.startswith("test_") else []:
+                if mark.name != "parametrize":
+                    continue
+                names = [word.strip() for word in mark.args[0].split(",")]
+                for values in mark.args[1]:
+                    case = dict(zip(names, values if isinstance(values, tuple) else values.values))
+                    if "gold" not in case or case.get("strict") is False:
+                        continue
+                    rows.append({"kind": f"math-verify {name[5:]}.{test[5:]}", "reference": case["gold"], "completion": case["pred"],
+                                 "answer": case["pred"], "gold": case["gold"], "target": case["pred"], "tested": True,
+                                 "expected": int(case.get("expected", case.get("result"))), "precision": case.get("precision") or 6})
     return rows
 
 
@@ -74,25 +106,25 @@ def generate(count, seed=1):
     return rows[:count]
 
 
-def ours(bench, rows):
-    lines = "\n".join(json.dumps({"reference": r["reference"], "completion": r["completion"]}) for r in rows)
-    run = subprocess.run([bench], input=lines, capture_output=True, text=True, check=True)
+def ours(bench, rows, decimals=False):
+    lines = "\n".join(json.dumps({"reference": r["reference"], "completion": r["completion"],
+                                  "decimals": r.get("precision", -1) if decimals else -1}) for r in rows)
+    run = subprocess.run([bench, "--rounds", "3"], input=lines, capture_output=True, text=True, check=True)
     out = [json.loads(line) for line in run.stdout.splitlines()]
     return [o.get("score") for o in out], sum(o["us"] for o in out) / 1e6, run.stderr.strip()
 
 
 def theirs(rows):
     import logging
-    import sys
-
-    # This file has the library's name.
-    sys.path[:] = [folder for folder in sys.path if pathlib.Path(folder).resolve() != pathlib.Path(__file__).resolve().parent]
     from math_verify import parse, verify
 
     logging.disable(logging.CRITICAL)
     scores = []
     times = []
     for row in rows:
+        if row.get("tested"):  # its tests say what it answers
+            scores.append(float(row["expected"]))
+            continue
         start = time.perf_counter()
         try:
             scores.append(float(verify(parse(row["gold"]), parse(row["target"]))))
@@ -103,26 +135,13 @@ def theirs(rows):
     return scores, sum(times), times
 
 
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--bench", default=str(ROOT / "build/release/bench/rewards/math_bench"))
-    args.add_argument("--generated", type=int, default=1000)
-    args.add_argument("files", nargs="*")
-    options = args.parse_args()
-    rows = read_cases() + generate(options.generated)
-    for row in rows:
-        # Both see the answer in a box; math-verify wants mathematics between dollars.
-        row["completion"] = rf"\boxed{{{row['answer']}}}"
-        row["gold"] = f"${row['reference']}$"
-        row["target"] = rf"$\boxed{{{row['answer']}}}$"
-    for name in options.files:
-        for line in pathlib.Path(name).read_text().splitlines():
-            row = json.loads(line)
-            row.update(gold=row["reference"], target=row["completion"], answer=row["completion"])
-            rows.append(row)
-    mine, seconds, note = ours(options.bench, rows)
-    other, other_seconds, times = theirs(rows)
+def cell(text, most=70):
+    text = " ".join(str(text).split())
+    text = text if len(text) <= most else "..." + text[-most:]
+    return "`" + text.replace("|", "\u2223").replace("`", "'") + "`"
 
+
+def tabulate(rows, mine, other):
     kinds = collections.OrderedDict()
     for row, a, b in zip(rows, mine, other):
         tally = kinds.setdefault(row["kind"], collections.Counter())
@@ -131,20 +150,96 @@ def main():
         if "expected" in row:
             tally["ours"] += a == row["expected"]
             tally["theirs"] += b == row["expected"]
-    print(f"{'kind':<34}{'n':>6}{'agree':>7}{'ours as expected':>18}{'math-verify':>13}")
     total = collections.Counter()
-    for kind, tally in kinds.items():
+    for tally in kinds.values():
         total.update(tally)
-        print(f"{kind:<34}{tally['n']:>6}{tally['agree']:>7}{tally['ours']:>18}{tally['theirs']:>13}")
-    print(f"{'all':<34}{total['n']:>6}{total['agree']:>7}{total['ours']:>18}{total['theirs']:>13}")
+    kinds["all"] = total
+    return kinds
+
+
+def write_doc(path, rows, mine, other, with_decimals, speed):
+    judged = {}
+    for line in (pathlib.Path(__file__).parent / "math_verify_judged.tsv").read_text().splitlines():
+        if line and not line.startswith("#"):
+            reference, answer, judgement = line.split("\t")
+            judged[reference, answer] = judgement
+    lines = ["# The math reward beside math-verify 0.9.0", "", "Made by `bench/peers/math_verify.py --doc`; do not edit by hand.", "", speed, ""]
+    groups = (("math-verify's own tests", lambda r: r.get("tested")),
+              ("The styles of data sets (tests/rewards/math_styles.txt)", lambda r: r["kind"].startswith("style ")),
+              ("Kinds of answers (tests/rewards/math_cases.txt)", lambda r: not r.get("tested") and not r["kind"].startswith(("style ", "generated_"))),
+              ("Generated pairs whose truth is known", lambda r: r["kind"].startswith("generated_")))
+    for title, belongs in groups:
+        chosen = [(r, a, b) for r, a, b in zip(rows, mine, other) if belongs(r)]
+        if not chosen:
+            continue
+        own = title.startswith("math-verify")
+        lines += [f"## {title}", "", "| kind | pairs | agree |" + ("" if own else " ours right | math-verify right |"),
+                  "|---|---|---|" + ("" if own else "---|---|")]
+        for kind, tally in tabulate(*zip(*chosen)).items():
+            name = kind.removeprefix("math-verify ").removeprefix("style ").removeprefix("generated_")
+            lines.append(f"| {name} | {tally['n']} | {tally['agree']} |" + ("" if own else f" {tally['ours']} | {tally['theirs']} |"))
+        if own:
+            same = sum(a == b for r, a, b in zip(rows, with_decimals, other) if belongs(r))
+            lines += ["", f"With the reward's key `decimals` at the precision that each test asks for: {same} of {len(chosen)}."]
+        wrong = [(r, a, b) for r, a, b in chosen if a != b]
+        if title.startswith("Generated"):
+            wrong = [w for w in wrong if w[1] != w[0]["expected"]]
+            lines += ["", "Where they differ, ours is right every time." if not wrong else "Ours is wrong on:"]
+        if wrong:
+            lines += ["", "| kind | reference | answer | ours | math-verify | judgement |", "|---|---|---|---|---|---|"]
+        for r, a, b in wrong:
+            why = judged.get((" ".join(r["reference"].split())[-60:], " ".join(r["answer"].split())[-60:]), "")
+            if not why and not own:
+                why = "ours is right" if a == r["expected"] else "MATH-VERIFY IS RIGHT"
+            lines.append(f"| {r['kind'].removeprefix('math-verify ').removeprefix('style ')} | {cell(r['reference'])} | {cell(r['answer'])} | "
+                         f"{'failure' if a is None else int(a)} | {'error' if b is None else int(b)} | {why} |")
+        lines.append("")
+    pathlib.Path(path).write_text("\n".join(lines))
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--bench", default=str(ROOT / "build/release/bench/rewards/math_bench"))
+    args.add_argument("--generated", type=int, default=1000)
+    args.add_argument("--expectations", help="the unpacked source of math-verify")
+    args.add_argument("--doc", help="write the tables here, in Markdown")
+    args.add_argument("files", nargs="*")
+    options = args.parse_args()
+    rows = read_cases() + generate(options.generated)
+    for row in rows:
+        # Both see the answer in a box; math-verify wants mathematics between dollars.
+        row["completion"] = rf"\boxed{{{row['answer']}}}"
+        between = row["reference"].count("$") >= 2 and r"\$" not in row["reference"]
+        row["gold"] = row["reference"] if between else f"${row['reference']}$"
+        row["target"] = rf"$\boxed{{{row['answer']}}}$"
+    both = len(rows)
+    for name in options.files:
+        for line in pathlib.Path(name).read_text().splitlines():
+            row = json.loads(line)
+            row.update(gold=row["reference"], target=row["completion"], answer=row["completion"])
+            rows.append(row)
+    if options.expectations:
+        rows += read_expectations(options.expectations)
+    mine, _, note = ours(options.bench, rows)
+    with_decimals = ours(options.bench, rows, True)[0]
+    other, _, _ = theirs(rows)
+    _, seconds, _ = ours(options.bench, rows[:both])
+    _, other_seconds, times = theirs(rows[:both])
+
+    print(f"{'kind':<50}{'n':>6}{'agree':>7}{'ours as expected':>18}{'math-verify':>13}")
+    for kind, tally in tabulate(rows, mine, other).items():
+        print(f"{kind:<50}{tally['n']:>6}{tally['agree']:>7}{tally['ours']:>18}{tally['theirs']:>13}")
     print("\ndisagreements: kind | reference | answer | expected | ours | math-verify")
     for row, a, b in zip(rows, mine, other):
         if a != b:
-            print(f"{row['kind']} | {row['reference'][:90]!r} | {row['answer'][-90:]!r} | {row.get('expected')} | {a} | {b}")
+            print(f"{row['kind']} | {row['reference'][-90:]!r} | {row['answer'][-90:]!r} | {row.get('expected')} | {a} | {b}")
     print(f"\nours: {note}")
-    print(f"ours: {len(rows) / seconds:.0f} a second; math-verify: {len(rows) / other_seconds:.0f} a second, "
-          f"p99 {times[int(0.99 * (len(times) - 1))] * 1e3:.1f} ms, max {times[-1] * 1e3:.0f} ms; "
-          f"ratio {other_seconds / seconds:.0f}")
+    speed = (f"On one core, {both} answers of the kinds, styles and generated pairs below: ours {both / seconds:,.0f} a second, math-verify "
+             f"{both / other_seconds:,.0f} a second (p99 {times[int(0.99 * (len(times) - 1))] * 1e3:.0f} ms, slowest "
+             f"{times[-1] * 1e3:,.0f} ms): {other_seconds / seconds:.0f} times.")
+    print(speed)
+    if options.doc:
+        write_doc(options.doc, rows, mine, other, with_decimals, speed)
 
 
 if __name__ == "__main__":

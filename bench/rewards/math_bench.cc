@@ -2,7 +2,8 @@
 // thread. A line out for each line in (score or failure, reason, rule, microseconds); throughput,
 // p50, p99 and the slowest on standard error.
 // --rounds N: how often each line is scored (the time is the best). --explain 1: what was read,
-// too. --threads N: all lines on N threads too, for the ratio.
+// too. --threads N: all lines on N threads too, for the ratio. A line's "decimals" is the reward's
+// key of that name.
 
 #include <algorithm>
 #include <chrono>
@@ -26,14 +27,16 @@ using Clock = std::chrono::steady_clock;
 
 struct Line {
   std::string completion, reference, prompt;
+  int decimals = -1;
 };
 
 Outcome ScoreOf(const Line& line) {
-  return MathReward().Score({.id = {},
-                             .prompt = line.prompt,
-                             .completion = line.completion,
-                             .reference = line.reference,
-                             .language = {}});
+  return MathReward(line.decimals)
+      .Score({.id = {},
+              .prompt = line.prompt,
+              .completion = line.completion,
+              .reference = line.reference,
+              .language = {}});
 }
 
 double Micros(Clock::duration taken) {
@@ -69,8 +72,8 @@ int main(int argc, char** argv) {
   for (std::string text; std::getline(std::cin, text);) {
     const Json json = Json::parse(text, nullptr, false);
     if (!json.is_object()) continue;
-    lines.push_back(
-        {json.value("completion", ""), json.value("reference", ""), json.value("prompt", "")});
+    lines.push_back({json.value("completion", ""), json.value("reference", ""),
+                     json.value("prompt", ""), json.value("decimals", -1)});
   }
   std::vector<double> times;
   std::vector<std::string> out;
@@ -92,11 +95,12 @@ int main(int argc, char** argv) {
     json["reason"] = outcome.reason();
     json["us"] = best;
     if (explain) {
-      for (const auto& finding : MathReward().Explain({.id = {},
-                                 .prompt = line.prompt,
-                                 .completion = line.completion,
-                                 .reference = line.reference,
-                                 .language = {}}))
+      for (const auto& finding : MathReward(line.decimals)
+                                     .Explain({.id = {},
+            .prompt = line.prompt,
+            .completion = line.completion,
+            .reference = line.reference,
+            .language = {}}))
         json[finding.name] = finding.text;
     }
     out.push_back(json.dump(-1, ' ', false, Json::error_handler_t::replace));

@@ -215,12 +215,16 @@ Status RunStatus(const ServiceArguments& o) {
   zmq::context_t context;
   const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(o.timeout_s * 1000));
   AHA_ASSIGN(const proto::ServiceStatus status, rewards::AskStatus(context, o.status, curve, Deadline::After(patience)));
+  // What this machine would run programs in: the service's own, where it is here.
+  const std::string sandbox = rewards::sandbox::DescribeSandbox();
   if (o.json) {
-    PrintJson(StatusJson(o.status, status));
+    Json json = StatusJson(o.status, status);
+    json["sandbox_here"] = sandbox;
+    PrintJson(json);
   } else {
     PrintStatus(o.status, status);
+    PrintLine("sandbox of code on this machine: " + sandbox);
   }
-  PrintLine("sandbox of code: " + rewards::sandbox::DescribeSandbox());
   return {};
 }
 

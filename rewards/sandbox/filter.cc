@@ -97,8 +97,8 @@ void AddRules(Builder* b) {
   // C library uses clone.
   b->Add(SCMP_ACT_ALLOW, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, kNewNamespaces, 0));
   for (const char* name : {"socket", "socketpair"}) {
-    b->Add(SCMP_ACT_ALLOW, name, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-    b->Add(refuse, name, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+    b->Add(SCMP_ACT_ALLOW, name, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    b->Add(refuse, name, SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
   }
   // Reading about terminals and descriptors, not pushing characters into one.
   for (const unsigned long request :
@@ -109,9 +109,10 @@ void AddRules(Builder* b) {
   for (const unsigned long option :
        {PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE,
         PR_CAPBSET_READ, PR_GET_NO_NEW_PRIVS, PR_SET_VMA, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK}) {
-    b->Add(SCMP_ACT_ALLOW, "prctl", SCMP_A0(SCMP_CMP_EQ, option));
+    b->Add(SCMP_ACT_ALLOW, "prctl", SCMP_A0(SCMP_CMP_EQ, option, 0));
   }
-  b->Add(SCMP_ACT_ALLOW, "personality", SCMP_A0(SCMP_CMP_EQ, 0xFFFFFFFFUL));  // asks, sets nothing
+  b->Add(SCMP_ACT_ALLOW, "personality",
+         SCMP_A0(SCMP_CMP_EQ, 0xFFFFFFFFUL, 0));  // asks, sets nothing
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "base/endpoint.h"
 #include "rewards/service/exchange.h"
+#include "rewards/service/peer.h"
 #include "rewards/service/socket.h"
 #include "rewards/service/wire.h"
 
@@ -98,6 +99,7 @@ Result<proto::ServiceStatus> AskStatus(zmq::context_t& context,
     Peer peer(context, checked, curve);
     auto question = NewEnvelope();
     question.mutable_status_request();
+    std::size_t refusals = 0;
     for (bool asked = false; !deadline.passed();) {
       asked = asked || peer.Send(Serialize(question));
       std::array<zmq::pollitem_t, 1> items = {
@@ -113,7 +115,8 @@ Result<proto::ServiceStatus> AskStatus(zmq::context_t& context,
       }
       if (!peer.monitor) continue;
       if (const auto event = peer.monitor->Next();
-          event && event->kind == ConnectionEvent::Kind::kRefused && event->final) {
+          event && event->kind == ConnectionEvent::Kind::kRefused &&
+          (event->final || ++refusals >= kRefusalsForGood)) {
         return Fail(Code::kInvalidArgument,
                     "{} refuses the connection: {}; check --key, --server-key and the service's "
                     "allow-list",

@@ -21,7 +21,6 @@ constexpr milliseconds kLongestPoll{50};
 constexpr milliseconds kFirstBackoff{100};
 constexpr milliseconds kLongestBackoff{2000};
 constexpr milliseconds kReconnectAfter{500};
-constexpr std::size_t kRefusalsForGood = 5;  // in a row, without a reason that is final
 
 milliseconds Since(Deadline::Clock::time_point then, Deadline::Clock::time_point now) {
   return std::chrono::duration_cast<milliseconds>(now - then);

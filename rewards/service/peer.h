@@ -16,6 +16,9 @@
 
 namespace aha::rewards {
 
+/// In a row, without a reason that is final: then the connection counts as refused.
+inline constexpr std::size_t kRefusalsForGood = 5;
+
 struct Peer {
   using Clock = Deadline::Clock;
 

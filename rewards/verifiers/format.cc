@@ -47,6 +47,42 @@ std::string_view FormatFault(std::string_view completion) {
   return {};
 }
 
+std::vector<Finding> FormatReward::Explain(const ScoreInput& input) const {
+  const std::string_view text = input.completion;
+  std::vector<Finding> findings;
+  std::array<std::size_t, 4> at{};
+  bool once = true;
+  for (std::size_t i = 0; i < kTags.size(); ++i) {
+    at[i] = text.find(kTags[i]);
+    std::size_t count = 0;
+    for (std::size_t p = at[i]; p != kNone; p = text.find(kTags[i], p + kTags[i].size()))
+      ++count;
+    once = once && count == 1;
+    std::string found = "not there";
+    if (count > 0) {
+      found = count == 1 ? "once, at byte " : std::to_string(count) + " times, first at byte ";
+      found += std::to_string(at[i]);
+    }
+    findings.push_back({std::string(kTags[i]), found});
+  }
+  if (once && at[0] < at[1] && at[1] < at[2] && at[2] < at[3]) {
+    const auto between = [&](std::size_t from, std::size_t to) {
+      return Excerpt(text.substr(from, to - from));
+    };
+    findings.push_back({"thought", between(at[0] + kTags[0].size(), at[1])});
+    findings.push_back({"answer", between(at[2] + kTags[2].size(), at[3])});
+    const std::size_t behind = at[3] + kTags[3].size();
+    if (at[0] > 0) findings.push_back({"before", '"' + between(0, at[0]) + '"'});
+    if (!IsBlank(text.substr(at[1] + kTags[1].size(), at[2] - at[1] - kTags[1].size())))
+      findings.push_back({"between", '"' + between(at[1] + kTags[1].size(), at[2]) + '"'});
+    if (!IsBlank(text.substr(behind)))
+      findings.push_back({"behind", '"' + between(behind, text.size()) + '"'});
+  }
+  const std::string_view fault = FormatFault(text);
+  findings.push_back({"well_formed", fault.empty() ? "yes" : "no: " + std::string(fault)});
+  return findings;
+}
+
 Outcome FormatReward::Score(const ScoreInput& input) const {
   const std::string_view fault = FormatFault(input.completion);
   return Scored(fault.empty() ? 1 : 0, fault);

@@ -22,6 +22,8 @@ std::string_view FormatFault(std::string_view completion);
 class FormatReward : public Reward {
  public:
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
+  /// Each tag (how often, where), thought, answer, what else there is, fault.
+  [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
 };
 
 }  // namespace aha::rewards

@@ -191,6 +191,33 @@ WordCount CountFor(std::string_view completion, const Target& target) {
   return Count(Prose(ToNfkc(Thinking(completion))), target);
 }
 
+// For people: words, and the first of those whose script is another.
+struct Listed {
+  static constexpr std::size_t kMost = 12;
+  std::size_t words = 0, by_script = 0, others = 0;
+  std::string list;
+
+  void Spelled(Text word, bool target) { Take(word, target); }
+  void Character(CodePoint c, bool, bool target) { Take(Text(&c, 1), target); }
+  void Other() {}
+  void EndSentence() {}
+
+ private:
+  void Take(Text word, bool target) {
+    ++words;
+    by_script += target ? 1 : 0;
+    if (target || ++others > kMost) return;
+    list += (list.empty() ? "" : ", ") + EncodeUtf8(word.substr(0, 40));
+  }
+};
+
+std::string ScriptNames(const Target& target) {
+  std::string out;
+  for (const UScriptCode script : target.scripts)
+    out += (out.empty() ? "" : ", ") + std::string(uscript_getName(script));
+  return out;
+}
+
 }  // namespace
 
 bool LanguageReward::Knows(std::string_view language) {
@@ -200,6 +227,33 @@ bool LanguageReward::Knows(std::string_view language) {
 WordCount CountWords(std::string_view completion, std::string_view language) {
   const auto target = TargetOf(language);
   return target ? CountFor(completion, *target) : WordCount{};
+}
+
+std::vector<Finding> LanguageReward::Explain(const ScoreInput& input) const {
+  const std::string_view language = input.language.empty() ? fallback_ : input.language;
+  const auto target = TargetOf(language);
+  if (!target) return {{"target", "no script is known for " + Excerpt(language, 64)}};
+  const std::u32string prose = Prose(ToNfkc(Thinking(input.completion)));
+  Listed listed;
+  WalkWords(prose, *target, &listed);
+  const WordCount count = Count(prose, *target);
+  std::vector<Finding> findings = {
+      {"target", std::string(language) + " (" + ScriptNames(*target) + ")"},
+      {"read", Excerpt(EncodeUtf8(TrimBlanks(prose)))},
+      {"words", std::to_string(count.all)},
+      {"in_target", std::to_string(count.target)}};
+  if (listed.others > 0) {
+    std::string others = listed.list;
+    if (listed.others > Listed::kMost)
+      others += ", and " + std::to_string(listed.others - Listed::kMost) + " more";
+    findings.push_back({"other_script", others});
+  }
+  if (listed.by_script > count.target) {
+    findings.push_back({"other_language", std::to_string(listed.by_script - count.target) +
+                                              " words of the right script, in sentences of another "
+                                              "language"});
+  }
+  return findings;
 }
 
 Outcome LanguageReward::Score(const ScoreInput& input) const {

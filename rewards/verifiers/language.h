@@ -48,6 +48,8 @@ class LanguageReward : public Reward {
   static bool Knows(std::string_view language);
 
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
+  /// target, read (what is left of the thinking), words, in_target, others, foreign_sentences.
+  [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
 
  private:
   std::string fallback_;

@@ -111,7 +111,7 @@ TEST(Reference, KeepsIntegersOfAnySize) {
 TEST(Reference, IsRefusedWhenItCannotBeUsed) {
   const std::string head = R"({"language": "python", )";
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"", "not JSON"},
+      {"", "there is none"},
       {"42", "JSON object"},
       {"{", "not JSON"},
       {R"({"tests": []})", "\"language\" is missing"},

@@ -176,6 +176,14 @@ TEST_F(CurveService, TellsItsStatusToThoseItKnows) {
   EXPECT_FALSE(
       AskStatus(context(), service->endpoints()[0], ClientCurve{Keys(), server.public_key}, soon())
           .has_value());
+  // A wrong server key ends the handshake without a word; it is told from silence all the same.
+  const auto start = std::chrono::steady_clock::now();
+  const auto wrong =
+      AskStatus(context(), service->endpoints()[0], ClientCurve{client, Keys().public_key}, soon());
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(wrong.error().message, HasSubstr("--server-key"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
 }
 
 class KeyFiles : public testing::Test {

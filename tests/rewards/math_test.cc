@@ -54,6 +54,14 @@ const MathCase kCases[] = {
     {"PhraseChineseColon", "42", "答案：42", 1},
     {"PhraseWithUnit", "42", "The answer is $42$ dollars.", 1},
     {"Gsm8kMark", "18", "She makes 9 * 2 = 18.\n#### 18", 1},
+    {"PercentBehindTheBox", "20\\%", "a fraction of $\\boxed{20}$ percent", 1},
+    {"PercentSignBehindTheBoxIsNotInIt", "20", "a fraction of $\\boxed{20}\\%$", 1},
+    {"PercentInTheSolution", "which is $\\boxed{20}$ percent.", "\\boxed{20\\%}", 1},
+    {"SolutionWithoutABox", "It is $30-2$. The answer is $28 \\%$. Note: good.", "\\boxed{28\\%}",
+     1},
+    {"LastNumberWithDecimalComma", "2.74", "Donc la valeur est 2,74 m", 1},
+    {"LastNumberInAList", "3", "the roots are 1,2,3", 1},
+    {"ABareAnswerIsItsWhole", "5 m", "5 cm", 0},
     {"LastNumber", "42", "I add 40 and 2 and get 42", 1},
     {"LastNumberFullStop", "42", "I get 42.", 1},
     {"LastNumberIsLast", "40", "I add 40 and 2 and get 42", 0},
@@ -312,6 +320,34 @@ TEST(Exact, FailsForAReferenceThatCannotBeRead) {
         {.id = {}, .prompt = {}, .completion = "a", .reference = reference, .language = {}});
     EXPECT_EQ(outcome.failure().kind(), proto::Failure::BAD_REFERENCE);
   }
+}
+
+// The key `decimals`: off by default.
+TEST(MathDecimals, OfAnExactReferenceWhereTheConfigurationAllowsThem) {
+  const auto score = [](int decimals, std::string_view reference, std::string_view answer) {
+    const std::string completion = "\\boxed{" + std::string(answer) + "}";
+    return MathReward(decimals)
+        .Score({.id = {},
+                .prompt = {},
+                .completion = completion,
+                .reference = reference,
+                .language = {}})
+        .score();
+  };
+  EXPECT_EQ(score(-1, "1/3", "0.333333"), 0);
+  EXPECT_EQ(score(6, "1/3", "0.333333"), 1);
+  EXPECT_EQ(score(6, "1/3", "0.33333"), 0) << "too few";
+  EXPECT_EQ(score(6, "2/3", "0.666666"), 1) << "cut off";
+  EXPECT_EQ(score(6, "2/3", "0.666667"), 1) << "rounded";
+  EXPECT_EQ(score(6, "2/3", "0.666668"), 0);
+  EXPECT_EQ(score(6, "2/3", "-0.666667"), 0);
+  EXPECT_EQ(score(2, "\\sqrt{2}", "1.41"), 1);
+  EXPECT_EQ(score(2, "\\sqrt{2}", "1.43"), 0);
+  EXPECT_EQ(score(2, "(\\frac{3}{5},\\frac{8}{3}]", "(0.6,2.6667]"), 1) << "inside an interval";
+  EXPECT_EQ(score(2, "0.667", "0.67"), 0) << "a decimal reference has its own precision";
+  EXPECT_EQ(score(2, "3", "3.00"), 1);
+  EXPECT_EQ(score(2, "3", "3.001"), 0) << "an integer is no fraction cut off";
+  EXPECT_EQ(score(0, "x", "0.5"), 0);
 }
 
 }  // namespace

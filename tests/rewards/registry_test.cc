@@ -66,7 +66,9 @@ TEST(Registry, RefusesConfigThatDoesNotFit) {
       {"language", "no_words_score", "1:15"},
       {"language", "target: 'klingonese'", "klingonese"},
       {"language", "\xFF", "UTF-8"},
-      {"math", "tolerance: 1", "it has no keys"},
+      {"format", "tolerance: 1", "it has no keys"},
+      {"math", "tolerance: 1", "its keys are decimals"},
+      {"math", "decimals: -2", "at least -1"},
   };
   const Registry registry = Registry::BuiltIns();
   for (const auto& c : cases) {

@@ -175,6 +175,9 @@ Result<Language> ReadLanguage(Value* root, std::string_view fallback) {
 }  // namespace
 
 Result<Reference> ParseReference(std::string_view json, std::string_view fallback) {
+  if (json.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return Fail(Code::kInvalidArgument,
+                "there is none: give a JSON object with a language, and tests or calls");
   AHA_ASSIGN(Value root, ParseJson(json));
   if (root.kind != Value::Kind::kDict)
     return Fail(Code::kInvalidArgument, "it must be a JSON object");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "rewards/text.h"
 #include "rewards/verifiers/code/program.h"
 
 namespace aha::rewards {
@@ -157,6 +158,33 @@ Result<code::Judgement> CodeReward::JudgeOnce(const code::Reference& reference,
                                               std::string_view program) const {
   AHA_ASSIGN(auto slot, pool_->Take(Deadline::After(wait_)));
   return code::Judge(rules_, reference, program, slot.get());
+}
+
+std::vector<Finding> CodeReward::Explain(const ScoreInput& input) const {
+  const auto reference = code::ParseReference(input.reference, language_);
+  if (!reference) return {{"fault", reference.error().message}};
+  const std::string_view program = code::ExtractProgram(input.completion);
+  const bool whole = program.size() == input.completion.size();
+  std::vector<Finding> findings = {
+      {"found", whole ? "the whole completion" : "the last fenced block, or the answer"},
+      {"program", Excerpt(program)},
+      {"language", reference->language == code::Language::kCpp ? "cpp" : "python"},
+      {"cases", fmt::format("{} of input and output, {} calls{}", reference->tests.size(),
+                            reference->calls.size(),
+                            reference->calls.empty() ? "" : " of " + reference->function)}};
+  const auto judged = JudgeOnce(*reference, program);
+  if (!judged) {
+    findings.push_back({"fault", judged.error().message});
+    return findings;
+  }
+  findings.push_back({"verdict", std::string(code::Name(judged->verdict))});
+  findings.push_back({"passed", fmt::format("{} of {}{}", judged->passed, judged->total,
+                                            judged->passed + 1 < judged->total && !fraction_
+                                                ? "; those behind the first that fails are not run"
+                                                : "")});
+  findings.push_back({"longest_ms", fmt::format("{:.1f}", judged->longest_ms)});
+  if (!judged->reason.empty()) findings.push_back({"why", Excerpt(judged->reason, 800)});
+  return findings;
 }
 
 Outcome CodeReward::Score(const ScoreInput& input) const {

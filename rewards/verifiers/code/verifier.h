@@ -25,6 +25,8 @@ class CodeReward : public Reward {
   static Result<std::unique_ptr<Reward>> Make(const Config& config);
 
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
+  /// found, program, language, cases, verdict, passed, longest_ms, why; or fault. Runs the program.
+  [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
 
  private:
   CodeReward(const Config& config, std::unique_ptr<sandbox::Pool> pool);

@@ -32,4 +32,24 @@ std::optional<char> ChoiceLetter(std::string_view normalized) {
   return bare || marked ? std::optional<char>(letter) : std::nullopt;
 }
 
+std::string ChoiceLetters(std::string_view normalized) {
+  std::string letters;
+  std::string_view text = TrimAnswer(normalized);
+  while (!text.empty()) {
+    bool joint = false;
+    for (const std::string_view word : {"and", "、", "，", "和", "与", ",", " ", "(", ")"}) {
+      if (!text.starts_with(word)) continue;
+      text.remove_prefix(word.size());
+      joint = true;
+      break;
+    }
+    if (joint) continue;
+    const char letter = text.front();
+    if (letter < 'A' || letter > 'J' || (!letters.empty() && letter <= letters.back())) return {};
+    letters.push_back(letter);
+    text.remove_prefix(1);
+  }
+  return letters.size() > 1 ? letters : std::string();
+}
+
 }  // namespace aha::rewards::math

@@ -2,6 +2,7 @@
 /// Letters of multiple choice.
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace aha::rewards::math {
@@ -9,5 +10,8 @@ namespace aha::rewards::math {
 /// The letter of a choice in normalised text: "B", "(b)", "B.", "B) Paris", "option B", 选B. Upper
 /// case, A to J.
 std::optional<char> ChoiceLetter(std::string_view normalized);
+
+/// "ACD", "A, C, D", "A and C": two or more different letters A to J, ascending. Empty: not such.
+std::string ChoiceLetters(std::string_view normalized);
 
 }  // namespace aha::rewards::math

@@ -28,7 +28,7 @@ std::string WithoutBlanks(std::string_view text) {
 
 class Comparer {
  public:
-  explicit Comparer(Work* work) : work_(work) {}
+  Comparer(Work* work, int decimals) : work_(work), decimals_(decimals) {}
 
   bool Same(const Node& reference, const Node& answer) {
     if (!work_->Spend(20)) too_large_ = true;
@@ -41,6 +41,10 @@ class Comparer {
       return SameAssignments(reference, answer.items[0], *right->value, true);
     if (left && !IsStatement(answer)) return Same(*left->value, answer);
     if (right && !IsStatement(reference)) return Same(reference, *right->value);
+    // 113 and m + n = 113.
+    if (IsValue(reference) && SymbolsOf(reference).empty()) {
+      if (const Node* value = SumOfNames(answer)) return Same(reference, *value);
+    }
     return SameKind(reference, answer);
   }
 
@@ -66,6 +70,16 @@ class Comparer {
       return Decide(false, "names");
     }
     return SameRelation(reference, answer);
+  }
+
+  // The value of m + n + p = 113; null: the answer is no such thing.
+  static const Node* SumOfNames(const Node& answer) {
+    if (answer.op != Op::kRelation || answer.signs != U"=" || answer.items[0].op != Op::kAdd)
+      return nullptr;
+    const auto& terms = answer.items[0].items;
+    const bool names = std::all_of(terms.begin(), terms.end(),
+                                   [](const Node& term) { return term.op == Op::kSymbol; });
+    return names && SymbolsOf(answer.items[1]).empty() ? &answer.items[1] : nullptr;
   }
 
   // x = 1, y = 2 against (x, y) = (1, 2).
@@ -195,7 +209,21 @@ class Comparer {
     const auto literal = AsLiteral(digits);
     if (literal && literal->decimals && SymbolsOf(answer).empty())
       return Decide(RoundsTo(reference, *literal->decimals + more, answer, work_));
-    return Decide(SameExpression(reference, answer, work_));
+    if (Decide(SameExpression(reference, answer, work_))) return true;
+    return decimals_ >= 0 && !literal && !too_large_ && IsCutOf(reference, answer);
+  }
+
+  // 0.3333 of 1/3, where the configuration allows it.
+  bool IsCutOf(const Node& reference, const Node& answer) {
+    const auto digits = AsLiteral(answer);
+    if (!digits || !digits->decimals || *digits->decimals < decimals_ || *digits->decimals > 1000 ||
+        !SymbolsOf(reference).empty())
+      return false;
+    Node unit(Op::kNumber, "1");
+    unit.exponent = static_cast<std::int32_t>(-*digits->decimals);
+    const Node off(Op::kFunction, "abs", {Subtract(reference, answer)});
+    int sign = 0;
+    return SignOf(Subtract(unit, off), work_, &sign) && Decide(sign > 0, "decimals");
   }
   static const Node& WithoutPercentView(const Node& node) {
     if (node.op == Op::kNegate) return WithoutPercentView(node.items[0]);
@@ -358,6 +386,30 @@ class Comparer {
                        [](const Node& item) { return TakeName(item).has_value(); });
   }
 
+  // x_1 = 1, x_2 = -3 (`roots`) of x = 1 or x = -3.
+  static bool AreRootsOf(const Node& roots, const Node& plain) {
+    if (!DistinctNames(roots)) return false;
+    const std::string name = TakeName(roots.items[0])->name;
+    const std::string letter = name.substr(0, name.find('_'));
+    if (letter.size() == name.size()) return false;
+    const auto all = [](const Node& node, const auto& test) {
+      return std::all_of(node.items.begin(), node.items.end(), [&](const Node& item) {
+        const auto named = TakeName(item);
+        return named && test(named->name);
+      });
+    };
+    return all(roots, [&](const std::string& n) { return n.starts_with(letter + "_"); }) &&
+           all(plain, [&](const std::string& n) { return n == letter; });
+  }
+  static std::vector<Node> ValuesOf(const Node& list) {
+    std::vector<Node> values;
+    for (const Node& item : list.items) {
+      const auto named = TakeName(item);
+      values.push_back(named ? *named->value : item);
+    }
+    return values;
+  }
+
   bool SameCollection(const Node& reference, const Node& answer) {
     const auto is = [](const Node& node) {
       return node.op == Op::kTuple || node.op == Op::kSet || node.op == Op::kList;
@@ -381,6 +433,8 @@ class Comparer {
     }
     if (reference.op == Op::kSet && answer.op == Op::kSet)
       return AnyOrder(reference.items, answer.items);
+    if (AreRootsOf(reference, answer) || AreRootsOf(answer, reference))
+      return AnyOrder(ValuesOf(reference), ValuesOf(answer));
     if ((DistinctNames(reference) && reference.items.size() > 1 && !AnyNames(answer)) ||
         (DistinctNames(answer) && answer.items.size() > 1 && !AnyNames(reference))) {
       return InOrder(reference.items, answer.items);
@@ -407,6 +461,14 @@ class Comparer {
     }
     const Node& matrix = reference.op == Op::kMatrix ? reference : answer;
     const Node& tuple = reference.op == Op::kMatrix ? answer : reference;
+    // (n over 2) that was typed as an array; a vector of numbers is no binomial.
+    if (IsExpression(tuple) && matrix.items.size() == 2 && matrix.items[0].items.size() == 1 &&
+        matrix.name != "cases" && !SymbolsOf(matrix).empty()) {
+      const Node binomial(Op::kFunction, "binom",
+                          {matrix.items[0].items[0], matrix.items[1].items[0]});
+      return IsExpression(binomial) && (reference.op == Op::kMatrix ? SameNumber(binomial, tuple)
+                                                                    : SameNumber(tuple, binomial));
+    }
     if (tuple.op != Op::kTuple || matrix.items[0].items.size() != 1) return Decide(false, "kind");
     std::vector<Node> column;
     for (const Node& row : matrix.items)
@@ -416,15 +478,16 @@ class Comparer {
   }
 
   Work* work_;
+  int decimals_;
   bool too_large_ = false;
   std::string rule_;
 };
 
 }  // namespace
 
-Comparison Compare(const Node& reference, const Node& answer, Work* work) {
+Comparison Compare(const Node& reference, const Node& answer, Work* work, int decimals) {
   if (SizeOf(reference) + SizeOf(answer) > 20000) return {false, true, "too_large"};
-  Comparer comparer(work);
+  Comparer comparer(work, decimals);
   const bool same = comparer.Same(ExpandSigns(reference), ExpandSigns(answer));
   if (comparer.too_large()) return {false, true, "too_large"};
   return {same, false, comparer.rule()};

@@ -26,7 +26,10 @@ struct Comparison {
 ///  - matrices cell by cell; a column and a tuple are the same vector;
 ///  - words as words.
 /// Not symmetric: precision and percent are the reference's.
-Comparison Compare(const Node& reference, const Node& answer, Work* work);
+///
+/// `decimals`: an exact reference (1/3, \sqrt{2}) is also met by a decimal answer with at least so
+/// many decimals that is off by less than one in its last place; -1: by none.
+Comparison Compare(const Node& reference, const Node& answer, Work* work, int decimals = -1);
 
 /// Whether the reference itself has values: its own fault otherwise. kDone, kUndefined or
 /// kTooLarge.

@@ -128,6 +128,16 @@ bool JoinsBoxes(std::string_view between) {
   return true;
 }
 
+// "\\boxed{20}\\%", "$\\boxed{20}$ percent": the sign belongs to the number.
+bool PercentBehind(std::string_view text) {
+  while (!text.empty() && (IsBlank(text.front()) || text.front() == '$'))
+    text.remove_prefix(1);
+  if (text.starts_with("\\)")) text = Trim(text.substr(2));
+  if (text.starts_with("\\%") || text.starts_with('%')) return true;
+  constexpr std::string_view kWord = "percent";
+  return text.starts_with(kWord) && (text.size() == kWord.size() || !IsLetter(text[kWord.size()]));
+}
+
 // A sentence ends at a line break, at 。 ； ！, or at a full stop that a blank or nothing follows.
 std::string_view Sentence(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -142,7 +152,7 @@ std::string_view Sentence(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::string> LastBoxes(std::string_view text) {
+std::optional<std::string> LastBoxes(std::string_view text, bool percent_behind) {
   if (text.find("\\boxed") == kNone && text.find("\\fbox") == kNone) return std::nullopt;
   const std::vector<Box> boxes = ClosedBoxes(text);
   if (boxes.empty()) return std::nullopt;
@@ -164,6 +174,9 @@ std::optional<std::string> LastBoxes(std::string_view text) {
     out += inside;
     if (said.size() < kMostBoxes) said.push_back(inside);
   }
+  if (percent_behind && said.size() == 1 && out.find('%') == std::string::npos &&
+      PercentBehind(text.substr(boxes.back().close + 1)))
+    out += "\\%";
   return out;
 }
 
@@ -244,6 +257,20 @@ std::optional<Extracted> ExtractMarked(std::string_view completion) {
   return std::nullopt;
 }
 
+// 2,74 is one number to those who write a decimal comma.
+static std::size_t BehindDecimalComma(std::string_view text, std::size_t begin, std::size_t end) {
+  const std::string_view digits = text.substr(begin, end - begin);
+  if (digits.find_first_not_of("-0123456789") != kNone || (begin > 0 && text[begin - 1] == ',') ||
+      end + 1 >= text.size() || text[end] != ',' || !IsDigit(text[end + 1]))
+    return end;
+  std::size_t last = end + 1;
+  while (last < text.size() && IsDigit(text[last]))
+    ++last;
+  // 1,2,3 is a list.
+  if (last + 1 < text.size() && text[last] == ',' && IsDigit(text[last + 1])) return end;
+  return last;
+}
+
 std::vector<std::string_view> NumbersIn(std::string_view normalized, bool last_only) {
   std::vector<std::string_view> numbers;
   for (std::size_t i = 0; i < normalized.size();) {
@@ -256,6 +283,7 @@ std::vector<std::string_view> NumbersIn(std::string_view normalized, bool last_o
     if ((IsDigit(c) && !part) || sign || point) {
       std::size_t end = i;
       if (FindNumber(normalized, &end)) {
+        end = BehindDecimalComma(normalized, i, end);
         if (last_only) numbers.clear();
         numbers.push_back(normalized.substr(i, end - i));
         i = end;

@@ -30,7 +30,9 @@ std::string_view BehindThinking(std::string_view completion);
 
 /// Contents of the last box, or of the last boxes when only commas, blanks, $ and "and" (和, 或,
 /// or) stand between them; nested braces are matched, unclosed boxes do not count.
-std::optional<std::string> LastBoxes(std::string_view text);
+/// `percent_behind`: a percent sign (or the word) behind the only box belongs to it, as in
+/// references like "$\boxed{20}$ percent".
+std::optional<std::string> LastBoxes(std::string_view text, bool percent_behind = false);
 
 /// What follows the last "answer is", "answer:", "answer =", 答案是, 答案为 or 答案:, up to the end
 /// of its sentence. nullopt when there is no such phrase or nothing follows it.

@@ -30,6 +30,7 @@ class Grammar {
   bool Sets(Node* out);
   bool Bracketed(Node* out);
   bool Braced(Node* out);
+  bool StartsSetWith() const;
   bool Group(Node* out);
   bool Environment(Node* out);
   bool Rows(std::string_view name, std::vector<Node>* rows);
@@ -41,8 +42,11 @@ class Grammar {
 
   // Quantities (grammar_quantity.cc).
   bool Currency(char32_t sign, std::string* unit) const;
+  std::size_t CurrencyWord(std::string* unit) const;
   bool AtUnit() const;
   bool UnitPhrase(std::size_t* end, std::string* unit) const;
+  bool UnitProduct(std::size_t* end, std::string* unit) const;
+  std::size_t UnitPower(std::size_t at, int* power) const;
   bool Unit(Node* out);
 
   // Expressions (grammar_expression.cc).

@@ -110,6 +110,24 @@ bool Grammar::Power(Node* out) {
   return Primary(out) && Postfix(out);
 }
 
+// C_n^k and A_n^k with numbers for both, k <= n and n > 1.
+static bool Chosen(const Node& base, const Node& exponent) {
+  if (base.op != Op::kSymbol || base.name.size() < 3 || base.name.size() > 4 ||
+      (base.name[0] != 'C' && base.name[0] != 'A') || base.name[1] != '_' ||
+      exponent.op != Op::kNumber || exponent.exponent != 0 || exponent.name.size() > 2)
+    return false;
+  const auto number = [](std::string_view digits) {
+    int value = 0;
+    for (const char c : digits) {
+      if (c < '0' || c > '9') return -1;
+      value = 10 * value + (c - '0');
+    }
+    return value;
+  };
+  const int n = number(std::string_view(base.name).substr(2)), k = number(exponent.name);
+  return n > 1 && k >= 0 && k <= n;
+}
+
 bool Grammar::Raise(Node* base) {
   // 90^\circ, 90^{\circ}
   const bool group = IsSign(kGroupOpen);
@@ -154,6 +172,18 @@ bool Grammar::Raise(Node* base) {
     return true;
   }
   if (!IsExpression(*base) || !IsExpression(exponent)) return false;
+  if (Chosen(*base, exponent)) {
+    // C_5^2 and A_5^2 of Chinese schools: combinations and arrangements.
+    const bool ordered = base->name[0] == 'A';
+    Node n(Op::kNumber, base->name.substr(2));
+    Node chosen(Op::kFunction, "binom", {n, exponent});
+    if (ordered) {
+      Node orders(Op::kFunction, "factorial", {std::move(exponent)});
+      chosen = Node(Op::kMultiply, "", {std::move(chosen), std::move(orders)});
+    }
+    *base = std::move(chosen);
+    return true;
+  }
   *base = Node(Op::kPower, "", {std::move(*base), std::move(exponent)});
   return true;
 }

@@ -253,6 +253,8 @@ bool Grammar::Side(Node* out) {
   if (sign_first || (Peek().kind == Kind::kSign && Currency(Peek().sign, &currency))) {
     negative = sign_first;
     at_ += sign_first ? 2 : 1;
+  } else if (const std::size_t length = CurrencyWord(&currency); length > 0) {
+    at_ += length;
   }
   // A side may be words: total = 5.
   if (Words(out)) return true;
@@ -332,9 +334,10 @@ bool Grammar::Bracketed(Node* out) {
 bool Grammar::Braced(Node* out) {
   Deeper deeper(this);
   if (too_large_) return false;
+  const char32_t close = IsSign(kGroupOpen) ? kGroupClose : U'}';
   ++at_;
   *out = Node(Op::kSet, "");
-  if (Take(U'}')) return true;
+  if (Take(close)) return true;
   const bool outside = std::exchange(such_that_, true);
   const int bars = std::exchange(bars_, 0);
   Node inside;
@@ -352,11 +355,21 @@ bool Grammar::Braced(Node* out) {
     out->items.push_back(std::move(inside));
   }
   bars_ = bars;
-  return Take(U'}');
+  return Take(close);
+}
+
+// {x | x < 2} whose braces lost their backslashes.
+bool Grammar::StartsSetWith() const {
+  if (Peek(1).kind != Kind::kWord || Peek(1).text.size() != 1 || !IsSign(U'|', 2)) return false;
+  for (std::size_t at = 3; Peek(at).kind != Kind::kEnd && !IsSign(kGroupClose, at); ++at) {
+    if (Peek(at).kind == Kind::kSign && IsRelation(Peek(at).sign)) return true;
+  }
+  return false;
 }
 
 // TeX's braces: nothing but grouping; a list stays one.
 bool Grammar::Group(Node* out) {
+  if (StartsSetWith()) return Braced(out);
   ++at_;
   const bool outside = std::exchange(such_that_, false);
   const int bars = std::exchange(bars_, 0);

@@ -26,6 +26,7 @@ struct Reading {
   std::string normal;       // Normalize's text, trimmed
   std::vector<Node> trees;  // 1,234 may be a number or a list
   std::optional<char> choice;
+  std::string choices;  // of several letters
   bool sound = true;
   bool too_large = false;
   bool mathematical = false;
@@ -48,6 +49,7 @@ Reading Read(std::string_view raw) {
   reading.sound = reading.sound && normal.sound;
   reading.normal = TrimAnswer(normal.text);
   reading.choice = ChoiceLetter(reading.normal);
+  reading.choices = ChoiceLetters(reading.normal);
   return reading;
 }
 
@@ -79,7 +81,7 @@ class Judge {
 
   // A worked solution stands for its box or its last line.
   static std::string AnswerOf(std::string_view reference) {
-    if (auto boxes = LastBoxes(reference)) return *std::move(boxes);
+    if (auto boxes = LastBoxes(reference, true)) return *std::move(boxes);
     const auto mark = reference.rfind("####");
     return std::string(mark == std::string_view::npos ? reference : reference.substr(mark + 4));
   }
@@ -91,6 +93,13 @@ class Judge {
     if (raw.size() > kLongest) return Fault("the reference is over 64 KiB");
     if (!IsValidUtf8(raw)) return Fault("the reference is not UTF-8");
     reference_ = Read(raw);
+    // Without a box a solution may say it: "... The final answer is $28\\%$."
+    if (reference_.trees.empty() || reference_.trees[0].op == Op::kText) {
+      if (const auto phrase = AfterPhrase(raw)) {
+        Reading said = Read(*phrase);
+        if (!said.trees.empty() && said.trees[0].op != Op::kText) reference_ = std::move(said);
+      }
+    }
     if (reference_.too_large)
       return Fault("the reference is too large: nested too deep, or a number too long");
     if (!reference_.sound)
@@ -147,9 +156,17 @@ class Judge {
       rule_ = "choice";
       return true;
     }
+    if (!reference_.choices.empty() && answer.choices == reference_.choices) {
+      rule_ = "choices";
+      return true;
+    }
+    if (IsDecimalComma(reference_.normal) && answer.normal == Pointed(reference_.normal)) {
+      rule_ = "decimal comma";
+      return true;
+    }
     for (const Node& want : reference_.trees) {
       for (const Node& have : Meant(want, answer)) {
-        const Comparison comparison = Compare(want, have, &work_);
+        const Comparison comparison = Compare(want, have, &work_, input_.decimals);
         rule_ = comparison.rule;
         too_large_ = too_large_ || comparison.too_large;
         if (!comparison.same) continue;
@@ -162,24 +179,27 @@ class Judge {
     return false;
   }
 
+  // 3,14: digits, a comma, digits. 1,234 is a thousand to those who part thousands.
+  static bool IsDecimalComma(std::string_view text) {
+    if (text.starts_with('-')) text.remove_prefix(1);
+    const auto comma = text.find(',');
+    if (comma == 0 || comma == std::string_view::npos || text.size() > 32) return false;
+    const std::string_view whole = text.substr(0, comma), part = text.substr(comma + 1);
+    const auto digits = [](std::string_view run) {
+      return !run.empty() && run.find_first_not_of("0123456789") == std::string_view::npos;
+    };
+    return digits(whole) && digits(part) && (part.size() != 3 || whole == "0");
+  }
+  static std::string Pointed(std::string text) {
+    text[text.find(',')] = '.';
+    return text;
+  }
+
   // Where the reference is written with a decimal point, 3,14 may be 3.14.
   static std::vector<Node> Meant(const Node& reference, const Reading& answer) {
     std::vector<Node> trees = answer.trees;
-    const std::string& text = answer.normal;
-    const auto comma = text.find(',');
-    if (comma == std::string::npos || text.size() > 32 || !HasPoint(reference)) return trees;
-    const auto digits = [](std::string_view part) {
-      return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
-    };
-    const std::string_view view(text);
-    if (!digits(
-            view.substr(view.starts_with('-') ? 1 : 0, comma - (view.starts_with('-') ? 1 : 0))) ||
-        !digits(view.substr(comma + 1))) {
-      return trees;
-    }
-    std::string pointed = text;
-    pointed[comma] = '.';
-    if (auto parsed = ParseAnswer(Flatten(pointed), false); parsed.tree)
+    if (!HasPoint(reference) || !IsDecimalComma(answer.normal)) return trees;
+    if (auto parsed = ParseAnswer(Flatten(Pointed(answer.normal)), false); parsed.tree)
       trees.push_back(*std::move(parsed.tree));
     return trees;
   }
@@ -265,6 +285,13 @@ class Judge {
       if (Try(*phrase)) return;
     }
     if (verdict_.found != "phrase") return;
+    // What is said to have been found stays, unless the rest of the sentence is right.
+    const MathVerdict said = verdict_;
+    BehindPhrase(text);
+    if (!verdict_.same && verdict_.reason != "unevaluated") verdict_ = said;
+  }
+
+  void BehindPhrase(const std::string& text) {
     // "The answer is $5$, since ...": a phrase goes on.
     const auto segments = MathSegments(text);
     if (!segments.empty() && IsBlank(std::string_view(text).substr(
@@ -291,6 +318,10 @@ class Judge {
       verdict_.found = "whole";
       if (Matches(whole)) return Right(rule_, whole);
       if (unevaluated_) return Wrong("unevaluated", whole);
+      // 5 cm from end to end is the answer; its number without the unit is not.
+      if (!whole.trees.empty() && whole.trees[0].op == Op::kQuantity &&
+          !whole.trees[0].name.empty() && IsLiteral(whole.trees[0]))
+        return Different(whole);
     }
     LastExpression(text);
   }

@@ -11,6 +11,7 @@ struct MathQuestion {
   std::string_view prompt;  ///< may be empty: not known
   std::string_view completion;
   std::string_view reference;
+  int decimals = -1;  ///< of a decimal answer to an exact reference, see math/compare.h
 };
 
 /// A verdict, and how it was come by.

@@ -46,6 +46,9 @@ std::u32string SpellOut(std::u32string text) {
       out.push_back('}');
       continue;
     }
+    // ①③ are two of them, not 13.
+    const auto circled = [](CodePoint p) { return p >= 0x2460 && p <= 0x2473; };
+    if (circled(c) && circled(before)) out += U", ";
     const bool sup = type == U_DT_SUPER && c != 0x2122 && c != 0x2120;  // not the trade marks
     if (sup && !raised) out.push_back('^');
     if (sup != raised) out.push_back(sup ? '{' : '}');

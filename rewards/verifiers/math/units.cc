@@ -37,7 +37,17 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"平方米", "m^2"},    {"平方千米", "km^2"}, {"立方厘米", "cm^3"}, {"立方米", "m^3"},
     {"N", "N"},           {"J", "J"},           {"W", "W"},           {"kW", "kW"},
     {"V", "V"},           {"Hz", "Hz"},         {"Pa", "Pa"},         {"mol", "mol"},
-    {"kmh", "km/h"},      {"kph", "km/h"}};
+    {"kmh", "km/h"},      {"kph", "km/h"},      {"kJ", "kJ"},         {"kV", "kV"},
+    {"mV", "mV"},         {"mA", "mA"},         {"kHz", "kHz"},       {"MHz", "MHz"},
+    {"GHz", "GHz"},       {"kPa", "kPa"},       {"MPa", "MPa"},       {"atm", "atm"},
+    {"eV", "eV"},         {"keV", "keV"},       {"MeV", "MeV"},       {"nm", "nm"},
+    {"ms", "ms"},         {"ns", "ns"},         {"joule", "J"},       {"watt", "W"},
+    {"volt", "V"},        {"newton", "N"},      {"pascal", "Pa"},     {"hertz", "Hz"},
+    {"mole", "mol"},      {"kelvin", "K"},      {"ampere", "A"},      {"coulomb", "C"},
+    {"tesla", "T"},       {"kcal", "kcal"},     {"cal", "cal"}};
+
+// Units of one letter that is a variable's as well: inside \text{} alone.
+constexpr std::string_view kUprightUnits[] = {"K", "A", "C", "T", "F", "H", "M", "u"};
 
 struct Measure {
   std::string_view unit, what;
@@ -56,6 +66,14 @@ constexpr Measure kMeasures[] = {{"mm", "length", 1, 1},         {"cm", "length"
                                  {"ml", "volume", 1, 1},         {"l", "volume", 1000, 1},
                                  {"cent", "dollar", 1, 1},       {"dollar", "dollar", 100, 1},
                                  {"jiao", "yuan", 1, 1},         {"yuan", "yuan", 10, 1},
+                                 {"J", "energy", 1, 1},          {"kJ", "energy", 1000, 1},
+                                 {"mV", "voltage", 1, 1},        {"V", "voltage", 1000, 1},
+                                 {"kV", "voltage", 1000000, 1},  {"mA", "current", 1, 1},
+                                 {"A", "current", 1000, 1},      {"W", "power", 1, 1},
+                                 {"kW", "power", 1000, 1},       {"Hz", "frequency", 1, 1},
+                                 {"kHz", "frequency", 1000, 1},  {"MHz", "frequency", 1000000, 1},
+                                 {"Pa", "pressure", 1, 1},       {"kPa", "pressure", 1000, 1},
+                                 {"nm", "length", 1, 1000000},   {"ms", "time", 1, 1000},
                                  {"mm^2", "area", 1, 1},         {"cm^2", "area", 100, 1},
                                  {"dm^2", "area", 10000, 1},     {"m^2", "area", 1000000, 1},
                                  {"m/s", "speed", 18, 1},        {"km/h", "speed", 5, 1},
@@ -178,6 +196,13 @@ bool AreHarmlessWords(std::string_view words) {
     }
   }
   return word.empty() || word_is_harmless();
+}
+
+std::optional<std::string> KnownUprightUnit(std::string_view word) {
+  for (const auto unit : kUprightUnits) {
+    if (unit == word) return std::string(unit);
+  }
+  return KnownUnit(word);
 }
 
 std::optional<std::string> KnownUnit(std::string_view phrase) {

@@ -11,6 +11,9 @@ namespace aha::rewards::math {
 /// cm" and "cm^2", "km/h" for "km per hour". nullopt: none that is known.
 std::optional<std::string> KnownUnit(std::string_view phrase);
 
+/// The same for a word inside \text{}: K, C and their like are units there, letters elsewhere.
+std::optional<std::string> KnownUprightUnit(std::string_view word);
+
 /// How many of one unit another is, as a fraction: 1 m = 100/1 cm. False: they do not measure the
 /// same, or are not known to.
 bool Conversion(const std::string& from, const std::string& to, long* top, long* bottom);

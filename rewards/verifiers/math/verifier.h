@@ -9,9 +9,15 @@ namespace aha::rewards {
 /// thread-safe without locks.
 class MathReward : public Reward {
  public:
+  /// `decimals`: as math/compare.h says; -1: a decimal never equals an exact reference that it only
+  /// comes near.
+  explicit MathReward(int decimals = -1) : decimals_(decimals) {}
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
-  /// found, extracted, reference_parsed, answer_parsed, equal, rule, reason; or fault.
+  /// found, extracted, reference_parsed, answer_parsed, equal, why, rule, reason; or fault.
   [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
+
+ private:
+  int decimals_;
 };
 
 }  // namespace aha::rewards
