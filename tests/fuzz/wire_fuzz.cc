@@ -75,6 +75,7 @@ void TakeReply(std::string_view bytes) {
   Call call(aha::Deadline::After(std::chrono::seconds(1)));
   call.rewards = 2;
   call.ids = {"7/0"};
+  call.sizes = {8};
   call.outcomes.resize(1);
   batch.items = {0};
   if (!call.Fits(batch, envelope.score_reply())) return;
