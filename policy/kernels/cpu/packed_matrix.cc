@@ -189,11 +189,9 @@ PackedGateUp::PackedGateUp(std::size_t intermediate, std::size_t k, NumberKind k
 
 template <class T>
 void PackedGateUp::Pack(Half half, std::size_t first, Rows<const T> rows) {
-  for (std::size_t i = 0; i < rows.count;) {  // rows of one panel are neighbours
-    const std::size_t some = std::min(kPanel - (first + i) % kPanel, rows.count - i);
-    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], some, rows.width, rows.stride));
-    i += some;
-  }
+  EachRun(first, rows.count, [&](std::size_t i, std::size_t count) {
+    both_.Pack(RowOf(half, first + i), Rows<const T>(rows[i], count, rows.width, rows.stride));
+  });
 }
 template <class T>
 void PackedGateUp::Unpack(Half half, std::size_t first, Rows<T> rows) const {
