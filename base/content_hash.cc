@@ -14,7 +14,8 @@ namespace aha {
 struct ContentHash::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   State() {
-    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
+      throw std::bad_alloc();
   }
   ~State() { EVP_MD_CTX_free(context); }
   State(const State&) = delete;
@@ -31,7 +32,9 @@ ContentHash& ContentHash::Add(std::span<const std::byte> bytes) {
   return *this;
 }
 
-ContentHash& ContentHash::Add(std::string_view text) { return Add(std::as_bytes(std::span(text))); }
+ContentHash& ContentHash::Add(std::string_view text) {
+  return Add(std::as_bytes(std::span(text)));
+}
 
 ContentHash& ContentHash::AddField(std::string_view text) {
   return Add(fmt::format("{}:", text.size())).Add(text);
@@ -42,15 +45,20 @@ std::string ContentHash::Hex() {
   unsigned int size = 0;
   EVP_DigestFinal_ex(state_->context, digest.data(), &size);
   std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+  for (unsigned int i = 0; i < size; ++i)
+    hex += fmt::format("{:02x}", digest[i]);
   return hex;
 }
 
-std::string HashText(std::string_view text) { return ContentHash().Add(text).Hex(); }
+std::string HashText(std::string_view text) {
+  return ContentHash().Add(text).Hex();
+}
 
 Result<std::string> HashFile(const std::filesystem::path& file) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "rb"), &std::fclose);
-  if (!stream) return Fail(Code::kNotFound, "{}: cannot be read: {}", file.string(), std::strerror(errno));
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(std::fopen(file.c_str(), "rb"),
+                                                               &std::fclose);
+  if (!stream)
+    return Fail(Code::kNotFound, "{}: cannot be read: {}", file.string(), std::strerror(errno));
   ContentHash hash;
   std::vector<std::byte> buffer(std::size_t{1} << 20U);
   while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), stream.get())) {

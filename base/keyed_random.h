@@ -11,7 +11,8 @@
 namespace aha {
 
 /// Ten rounds of Philox4x32.
-std::array<std::uint32_t, 4> Philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+std::array<std::uint32_t, 4> Philox(std::array<std::uint32_t, 4> counter,
+                                    std::array<std::uint32_t, 2> key);
 
 /// Names a family of draws. Build it from the run's seed and a purpose ("sample", "task/chain"),
 /// then ask for draws by up to three coordinates. Copying it is free; it has no state to advance.
@@ -34,7 +35,9 @@ class KeyedRandom {
 
   /// Uniform integer in [low, high], both included; by multiplication, bias below 2^-32 of a range
   /// under 2^32. Requires low <= high.
-  [[nodiscard]] std::int64_t Integer(std::uint64_t position, std::int64_t low, std::int64_t high) const;
+  [[nodiscard]] std::int64_t Integer(std::uint64_t position,
+                                     std::int64_t low,
+                                     std::int64_t high) const;
 
   /// Standard normal by Box-Muller on the two halves of one draw.
   [[nodiscard]] double Normal(std::uint64_t position) const;
@@ -59,12 +62,15 @@ class DrawSequence {
  public:
   explicit DrawSequence(KeyedRandom random) : random_(random) {}
   double Uniform() { return random_.Uniform(next_++); }
-  std::int64_t Integer(std::int64_t low, std::int64_t high) { return random_.Integer(next_++, low, high); }
+  std::int64_t Integer(std::int64_t low, std::int64_t high) {
+    return random_.Integer(next_++, low, high);
+  }
   bool Chance(double probability) { return Uniform() < probability; }
   /// One of `choices`, which must not be empty.
   template <class Range>
   const auto& Pick(const Range& choices) {
-    return choices[static_cast<std::size_t>(Integer(0, static_cast<std::int64_t>(std::size(choices)) - 1))];
+    return choices[static_cast<std::size_t>(
+        Integer(0, static_cast<std::int64_t>(std::size(choices)) - 1))];
   }
 
  private:

@@ -9,7 +9,9 @@
 
 namespace aha {
 
-Status RunParallel(int threads, std::size_t count, const std::function<Status(std::size_t, int)>& job) {
+Status RunParallel(int threads,
+                   std::size_t count,
+                   const std::function<Status(std::size_t, int)>& job) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::size_t failed_job = count;
@@ -28,9 +30,11 @@ Status RunParallel(int threads, std::size_t count, const std::function<Status(st
   };
   std::vector<std::thread> helpers;
   const auto wanted = std::min<std::size_t>(static_cast<std::size_t>(std::max(1, threads)), count);
-  for (std::size_t t = 1; t < wanted; ++t) helpers.emplace_back(work, static_cast<int>(t));
+  for (std::size_t t = 1; t < wanted; ++t)
+    helpers.emplace_back(work, static_cast<int>(t));
   work(0);
-  for (std::thread& helper : helpers) helper.join();
+  for (std::thread& helper : helpers)
+    helper.join();
   if (error) return tl::unexpected<Error>(*error);
   return {};
 }

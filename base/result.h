@@ -40,19 +40,24 @@ using Status = Result<void>;
 
 /// `return Fail(Code::kNotFound, "{}: no such task; known: {}", name, names);`
 template <class... Args>
-[[nodiscard]] tl::unexpected<Error> Fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
+[[nodiscard]] tl::unexpected<Error> Fail(Code code,
+                                         fmt::format_string<Args...> format,
+                                         Args&&... args) {
   return tl::unexpected<Error>(Error{code, fmt::format(format, std::forward<Args>(args)...)});
 }
 
 /// Passes an error on with where it was met put before it: "stage r1-zero: no such file".
 template <class... Args>
-[[nodiscard]] tl::unexpected<Error> Within(Error error, fmt::format_string<Args...> format, Args&&... args) {
+[[nodiscard]] tl::unexpected<Error> Within(Error error,
+                                           fmt::format_string<Args...> format,
+                                           Args&&... args) {
   error.message = fmt::format(format, std::forward<Args>(args)...) + ": " + error.message;
   return tl::unexpected<Error>(std::move(error));
 }
 
 /// The error that stands for the exception in flight. `std::bad_alloc` is kExhausted,
-/// `std::invalid_argument` kInvalidArgument, all else kInternal; only the first line of what() is kept.
+/// `std::invalid_argument` kInvalidArgument, all else kInternal; only the first line of what() is
+/// kept.
 Error ErrorFromException(std::string_view where);
 
 namespace internal {
@@ -94,15 +99,15 @@ auto Guard(std::string_view where, F&& f) {
 #define AHA_CONCAT(a, b) AHA_CONCAT_INNER(a, b)
 /// Returns the error of `expr` (a Result or Status) from the enclosing function, if it has one.
 #define AHA_TRY(expr) AHA_TRY_INNER(AHA_CONCAT(aha_try_, __LINE__), expr)
-#define AHA_TRY_INNER(temporary, expr)                                                      \
-  do {                                                                                      \
-    if (auto temporary = (expr); !temporary)                                                \
-      return tl::unexpected<::aha::Error>(std::move(temporary).error());                    \
+#define AHA_TRY_INNER(temporary, expr)                                   \
+  do {                                                                   \
+    if (auto temporary = (expr); !temporary)                             \
+      return tl::unexpected<::aha::Error>(std::move(temporary).error()); \
   } while (false)
 
 /// `AHA_ASSIGN(auto text, ReadFile(path));`: the value of a Result, or returns its error.
 #define AHA_ASSIGN(target, expr) AHA_ASSIGN_INNER(AHA_CONCAT(aha_assign_, __LINE__), target, expr)
-#define AHA_ASSIGN_INNER(temporary, target, expr)                          \
-  auto temporary = (expr);                                                 \
+#define AHA_ASSIGN_INNER(temporary, target, expr)                                    \
+  auto temporary = (expr);                                                           \
   if (!temporary) return tl::unexpected<::aha::Error>(std::move(temporary).error()); \
   target = std::move(temporary).value()

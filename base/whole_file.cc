@@ -34,7 +34,9 @@ fs::path Aside(const fs::path& path) {
   return aside;
 }
 
-fs::path Parent(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path Parent(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 Status WriteAndSync(const fs::path& file, std::string_view bytes) {
   const Descriptor fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
@@ -64,7 +66,8 @@ Result<std::string> ReadFile(const fs::path& file) {
   if (!fd.ok()) return tl::unexpected<Error>(SystemError(file, "open"));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return tl::unexpected<Error>(SystemError(file, "stat"));
-  if (S_ISDIR(info.st_mode)) return Fail(Code::kInvalidArgument, "{}: is a directory, not a file", file.string());
+  if (S_ISDIR(info.st_mode))
+    return Fail(Code::kInvalidArgument, "{}: is a directory, not a file", file.string());
   std::string bytes;
   bytes.reserve(static_cast<std::size_t>(info.st_size));
   std::vector<char> buffer(std::size_t{1} << 18U);
@@ -98,16 +101,19 @@ Status WriteWholeFile(const fs::path& file, std::string_view bytes) {
   return SyncPath(Parent(file));
 }
 
-Status WriteWholeFolder(const fs::path& folder, const std::function<Status(const fs::path&)>& fill) {
+Status WriteWholeFolder(const fs::path& folder,
+                        const std::function<Status(const fs::path&)>& fill) {
   const fs::path aside = Aside(folder);
   std::error_code ignored;
   fs::remove_all(aside, ignored);
   std::error_code error;
   fs::create_directories(aside, error);
-  if (error) return Fail(Code::kInvalidArgument, "{}: cannot create: {}", aside.string(), error.message());
+  if (error)
+    return Fail(Code::kInvalidArgument, "{}: cannot create: {}", aside.string(), error.message());
   const auto publish = [&]() -> Status {
     AHA_TRY(fill(aside));
-    for (const auto& entry : fs::recursive_directory_iterator(aside)) AHA_TRY(SyncPath(entry.path()));
+    for (const auto& entry : fs::recursive_directory_iterator(aside))
+      AHA_TRY(SyncPath(entry.path()));
     AHA_TRY(SyncPath(aside));
     if (fs::exists(folder)) {
       fs::path old = Aside(folder);

@@ -46,7 +46,8 @@ ProblemScore ScoreProblem(const proto::GroupRecord& record, EvalReport& report) 
   std::map<std::string, std::pair<int, double>> votes;  // answer -> votes, its score
   std::vector<std::string> order;
   for (const proto::SampleRecord& sample : record.sample()) {
-    for (const proto::Outcome& outcome : sample.outcome()) report.failures += outcome.has_failure() ? 1 : 0;
+    for (const proto::Outcome& outcome : sample.outcome())
+      report.failures += outcome.has_failure() ? 1 : 0;
     const proto::Outcome& accuracy = sample.outcome(kAccuracy);
     if (!accuracy.has_score()) continue;
     mean.Add(accuracy.score());
@@ -60,8 +61,9 @@ ProblemScore ScoreProblem(const proto::GroupRecord& record, EvalReport& report) 
   if (mean.count == 0) return score;
   score.scored = true;
   score.mean = mean.Value();
-  const auto best = std::max_element(order.begin(), order.end(),
-                                     [&](const auto& a, const auto& b) { return votes[a].first < votes[b].first; });
+  const auto best = std::max_element(order.begin(), order.end(), [&](const auto& a, const auto& b) {
+    return votes[a].first < votes[b].first;
+  });
   score.majority = votes[*best].second >= 1;
   return score;
 }
@@ -89,7 +91,8 @@ void Aggregate(const std::vector<ScoredGroup>& groups, EvalReport& report) {
   report.n = means.size();
   report.pass_at_1 = pass.Value();
   double squares = 0;
-  for (const double m : means) squares += (m - report.pass_at_1) * (m - report.pass_at_1);
+  for (const double m : means)
+    squares += (m - report.pass_at_1) * (m - report.pass_at_1);
   const auto n = static_cast<double>(means.size());
   if (means.size() > 1) report.ci95 = 1.96 * std::sqrt(squares / (n - 1) / n);
   report.pass_at_k = any.Value();
@@ -99,7 +102,8 @@ void Aggregate(const std::vector<ScoredGroup>& groups, EvalReport& report) {
   report.thinking_tokens = thinking.Value();
   report.completion_tokens = tokens.Value();
   for (const auto& [key, mean] : families) {
-    report.families.push_back({key.first, key.second, static_cast<std::uint64_t>(mean.count), mean.Value()});
+    report.families.push_back(
+        {key.first, key.second, static_cast<std::uint64_t>(mean.count), mean.Value()});
   }
 }
 
@@ -115,15 +119,19 @@ Result<proto::Prompts> TaskPrompts(const std::string& name) {
   task.set_family(name == "hardest" ? "reasoning" : name);
   if (name == "hardest") task.add_band(3);
   if (const auto families = FamiliesNamed(task.family()); !families) {
-    return Fail(Code::kInvalidArgument, "{}; also: reasoning, hardest, general, or a .jsonl file", families.error().message);
+    return Fail(Code::kInvalidArgument, "{}; also: reasoning, hardest, general, or a .jsonl file",
+                families.error().message);
   }
   return prompts;
 }
 
-Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const EvalSpec& spec, const rewards::Registry& registry,
+Result<EvalReport> Evaluate(const std::filesystem::path& model_folder,
+                            const EvalSpec& spec,
+                            const rewards::Registry& registry,
                             std::vector<ScoredGroup>* groups) {
   AHA_ASSIGN(const Model model, LoadModel(model_folder, Use::kInference));
-  AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed, "eval", spec.folder, model_folder));
+  AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(spec.prompts, spec.split, spec.seed,
+                                                               "eval", spec.folder, model_folder));
   AHA_ASSIGN(const std::unique_ptr<Scorer> scorer, Scorer::Start(registry, {}));
   AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
   const policy::cpu::Cpu cpu(target, spec.threads);
@@ -141,8 +149,11 @@ Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const Eva
     AHA_ASSIGN(questions.emplace_back(), source.At(k));
   }
   Progress progress(UnitCount(spec.count, plan.prompts_per_unit), "evaluation (units)");
-  const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_ids};
-  AHA_ASSIGN(std::vector<ScoredGroup> scored, SampleAndScore(experience, questions, plan, EvalRewards(), [&] { progress.Advance(1); }));
+  const Experience experience{sampler.get(), scorer.get(), &model.tokenizer,
+                              &source.prompt_template(), model.stop_ids};
+  AHA_ASSIGN(
+      std::vector<ScoredGroup> scored,
+      SampleAndScore(experience, questions, plan, EvalRewards(), [&] { progress.Advance(1); }));
   EvalReport report;
   Aggregate(scored, report);
   if (groups != nullptr) *groups = std::move(scored);

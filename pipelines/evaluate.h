@@ -1,6 +1,6 @@
 #pragma once
-/// Evaluation on held-out problems: pass@1 as the mean of K samples, pass@K, and the majority's answer
-/// (cons@K), with what the tags and the languages look like.
+/// Evaluation on held-out problems: pass@1 as the mean of K samples, pass@K, and the majority's
+/// answer (cons@K), with what the tags and the languages look like.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,8 +17,8 @@ namespace aha::pipelines {
 struct EvalSpec {
   proto::Prompts prompts;
   Split split = Split::kTest;
-  std::uint64_t count = 200;    ///< problems
-  std::uint32_t samples = 8;    ///< K
+  std::uint64_t count = 200;  ///< problems
+  std::uint32_t samples = 8;  ///< K
   double temperature = 1;
   double top_p = 1;
   std::uint32_t max_new_tokens = 128;
@@ -39,9 +39,9 @@ struct FamilyScore {
 struct EvalReport {
   std::uint64_t n = 0;
   double pass_at_1 = 0;
-  double ci95 = 0;      ///< half-width of the 95 % interval of pass@1 over problems
-  double pass_at_k = 0; ///< problems that some sample solves
-  double cons_at_k = 0; ///< problems whose most frequent answer is right, ties to the earliest
+  double ci95 = 0;       ///< half-width of the 95 % interval of pass@1 over problems
+  double pass_at_k = 0;  ///< problems that some sample solves
+  double cons_at_k = 0;  ///< problems whose most frequent answer is right, ties to the earliest
   double well_formed = 0;
   double language = 0;
   double thinking_tokens = 0;
@@ -55,7 +55,9 @@ struct EvalReport {
 Result<proto::Prompts> TaskPrompts(const std::string& name);
 
 /// Samples and scores; `groups`, if given, takes the scored groups.
-Result<EvalReport> Evaluate(const std::filesystem::path& model_folder, const EvalSpec& spec, const rewards::Registry& registry,
+Result<EvalReport> Evaluate(const std::filesystem::path& model_folder,
+                            const EvalSpec& spec,
+                            const rewards::Registry& registry,
                             std::vector<ScoredGroup>* groups = nullptr);
 
 }  // namespace aha::pipelines

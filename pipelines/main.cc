@@ -1,5 +1,5 @@
-// The `aha` program: parses the command line, runs one command, turns its outcome into an exit code:
-// 0 done, 1 failed, 2 wrong use or recipe.
+// The `aha` program: parses the command line, runs one command, turns its outcome into an exit
+// code: 0 done, 1 failed, 2 wrong use or recipe.
 
 #include <malloc.h>
 
@@ -17,7 +17,9 @@ void PrintLine(const std::string& line) {
   std::fflush(stdout);
 }
 
-void PrintJson(const Json& json) { PrintLine(json.dump(-1, ' ', false, Json::error_handler_t::replace)); }
+void PrintJson(const Json& json) {
+  PrintLine(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 
 namespace {
 
@@ -36,7 +38,8 @@ int Main(int argc, char** argv) {
   }
   CLI::App app("Post-trains language models the way DeepSeek-R1 was made.", "aha");
   app.require_subcommand(0, 1);
-  app.set_version_flag("--version", fmt::format("aha {}, numerics {}, kernels {}", AHA_VERSION, kNumericsVersion, KernelTarget()));
+  app.set_version_flag("--version", fmt::format("aha {}, numerics {}, kernels {}", AHA_VERSION,
+                                                kNumericsVersion, KernelTarget()));
   bool verbose = false;
   bool quiet = false;
   app.add_flag("-v,--verbose", verbose, "Log more");
@@ -71,4 +74,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace aha::pipelines
 
-int main(int argc, char** argv) { return aha::pipelines::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return aha::pipelines::Main(argc, argv);
+}

@@ -83,8 +83,9 @@ RewardInfo OverlengthInfo() {
 
 RewardInfo StepsInfo() {
   return {.name = "steps",
-          .doc = "share of the worked equations (3 + 4 = 7) that hold; each is a step with a score "
-                 "of its own, for advantage: \"process\"",
+          .doc =
+              "share of the worked equations (3 + 4 = 7) that hold; each is a step with a score "
+              "of its own, for advantage: \"process\"",
           .keys = {{.name = "right",
                     .doc = "score of an equation that holds",
                     .default_value = 1.0,

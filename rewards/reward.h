@@ -51,8 +51,8 @@ inline constexpr int kLanes = 3;
 /// Adds a fact about a verdict or a failure: `aha score` writes it as a field of its own.
 void AddNote(std::string_view name, std::string_view value, Outcome* outcome);
 
-/// What is wrong with the steps of an outcome on a completion of so many bytes; empty: nothing. Steps
-/// stand beside a score, have finite scores, and their ends rise from 1 to `bytes` at most.
+/// What is wrong with the steps of an outcome on a completion of so many bytes; empty: nothing.
+/// Steps stand beside a score, have finite scores, and their ends rise from 1 to `bytes` at most.
 std::string FaultOfSteps(const Outcome& outcome, std::uint64_t bytes);
 
 /// A verifier with its configuration applied.
@@ -67,7 +67,8 @@ class Reward {
   /// CRASH failure by way of ScoreSafely.
   [[nodiscard]] virtual Outcome Score(const ScoreInput& input) const = 0;
 
-  /// How it comes to its verdict on this input. Nothing, where a verifier has no more to say than Score.
+  /// How it comes to its verdict on this input. Nothing, where a verifier has no more to say than
+  /// Score.
   [[nodiscard]] virtual std::vector<Finding> Explain(const ScoreInput& input) const {
     static_cast<void>(input);
     return {};

@@ -47,7 +47,7 @@ struct EngineTotals {
   std::uint64_t drawn = 0;           ///< tokens of completions
   std::uint64_t drafted = 0, accepted = 0;
   std::uint64_t preemptions = 0;
-  std::size_t most_pages = 0;  ///< of the cache, in use at once
+  std::size_t most_pages = 0;                   ///< of the cache, in use at once
   double trunk_s = 0, head_s = 0, draft_s = 0;  ///< seconds in forward passes, draws and guesses
 };
 

@@ -1,10 +1,11 @@
 // The engine's entry for messages: a unit of work in, its completions out.
 
+#include "rollout/unit.h"
+
 #include <optional>
 #include <utility>
 
 #include "rollout/engine.h"
-#include "rollout/unit.h"
 
 namespace aha::rollout {
 

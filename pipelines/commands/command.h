@@ -37,7 +37,8 @@ void PrintLine(const std::string& line);
 template <class Metrics>
 Json MetricsJson(const Metrics& metrics) {
   Json json = Json::object();
-  for (const auto& metric : metrics) json[metric.name] = metric.value;
+  for (const auto& metric : metrics)
+    json[metric.name] = metric.value;
   return json;
 }
 

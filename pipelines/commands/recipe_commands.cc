@@ -30,20 +30,25 @@ Result<LoadedRecipe> Load(const RunOptions& options) {
 }
 
 std::filesystem::path OutOf(const RunOptions& options, const LoadedRecipe& loaded) {
-  return options.out.empty() ? std::filesystem::path("runs") / loaded.recipe.name() : std::filesystem::path(options.out);
+  return options.out.empty() ? std::filesystem::path("runs") / loaded.recipe.name()
+                             : std::filesystem::path(options.out);
 }
 
 // The stage that `aha KIND RECIPE` means: the named one, or the recipe's only one of that kind.
 Result<std::string> PickStage(const RunOptions& options, const LoadedRecipe& loaded) {
   std::vector<std::string> names;
   for (const proto::Stage& stage : loaded.recipe.stage()) {
-    if (KindOf(stage) == options.kind && (options.stage.empty() || stage.name() == options.stage)) names.push_back(stage.name());
+    if (KindOf(stage) == options.kind && (options.stage.empty() || stage.name() == options.stage))
+      names.push_back(stage.name());
   }
   if (names.size() == 1) return names.front();
-  if (!options.stage.empty()) return Fail(Code::kInvalidArgument, "{}: no {} stage is named {}", options.recipe, options.kind, options.stage);
-  if (names.empty()) return Fail(Code::kInvalidArgument, "{}: has no {} stage", options.recipe, options.kind);
-  return Fail(Code::kInvalidArgument, "{}: has {} {} stages; pick one with --stage: {}", options.recipe, names.size(), options.kind,
-              fmt::join(names, ", "));
+  if (!options.stage.empty())
+    return Fail(Code::kInvalidArgument, "{}: no {} stage is named {}", options.recipe, options.kind,
+                options.stage);
+  if (names.empty())
+    return Fail(Code::kInvalidArgument, "{}: has no {} stage", options.recipe, options.kind);
+  return Fail(Code::kInvalidArgument, "{}: has {} {} stages; pick one with --stage: {}",
+              options.recipe, names.size(), options.kind, fmt::join(names, ", "));
 }
 
 Status Run(const RunOptions& options) {
@@ -57,31 +62,43 @@ Status Run(const RunOptions& options) {
   AHA_ASSIGN(const std::vector<StageOutcome> outcomes, RunRecipe(loaded, run, rewards, only));
   if (!options.kind.empty()) {
     const StageOutcome& outcome = outcomes.front();
-    Json json = {{"checkpoint", outcome.report.checkpoint.string()}, {"sha256", outcome.report.sha256}};
+    Json json = {{"checkpoint", outcome.report.checkpoint.string()},
+                 {"sha256", outcome.report.sha256}};
     json.update(MetricsJson(outcome.report.metrics));
-    options.json ? PrintJson(json) : PrintLine(fmt::format("{}  {}", outcome.report.checkpoint.string(), outcome.report.sha256));
+    options.json ? PrintJson(json)
+                 : PrintLine(fmt::format("{}  {}", outcome.report.checkpoint.string(),
+                                         outcome.report.sha256));
     return {};
   }
   Json stages = Json::object();
   for (const StageOutcome& outcome : outcomes) {
     stages[outcome.name] = outcome.state;
     if (!options.json) {
-      PrintLine(fmt::format("{:<16} {:<8} {:8.1f} s  {}", outcome.name, outcome.state, outcome.seconds, outcome.report.sha256.substr(0, 16)));
+      PrintLine(fmt::format("{:<16} {:<8} {:8.1f} s  {}", outcome.name, outcome.state,
+                            outcome.seconds, outcome.report.sha256.substr(0, 16)));
     }
   }
   if (options.json) PrintJson({{"run", run.path().string()}, {"stages", stages}});
   return {};
 }
 
-void AddRunCommand(CLI::App& app, Action& action, const std::string& kind, const std::string& help) {
+void AddRunCommand(CLI::App& app,
+                   Action& action,
+                   const std::string& kind,
+                   const std::string& help) {
   auto options = std::make_shared<RunOptions>();
   options->kind = kind;
   CLI::App* command = app.add_subcommand(kind.empty() ? "run" : kind, help);
   command->add_option("recipe", options->recipe, "Recipe file (protobuf text)")->required();
   command->add_option("--out", options->out, "Run directory (default: runs/NAME of the recipe)");
-  command->add_option("--set", options->set, "Override: STAGE.KEY=VALUE, or KEY=VALUE of the recipe")->allow_extra_args(false);
-  command->add_option("--plugin", options->plugins, "Shared object with rewards of your own")->allow_extra_args(false);
-  if (!kind.empty()) command->add_option("--stage", options->stage, "Which stage, when the recipe has several of this kind");
+  command
+      ->add_option("--set", options->set, "Override: STAGE.KEY=VALUE, or KEY=VALUE of the recipe")
+      ->allow_extra_args(false);
+  command->add_option("--plugin", options->plugins, "Shared object with rewards of your own")
+      ->allow_extra_args(false);
+  if (!kind.empty())
+    command->add_option("--stage", options->stage,
+                        "Which stage, when the recipe has several of this kind");
   command->add_flag("--json", options->json, "Print one line of JSON last");
   command->callback([&action, options] { action = [options] { return Run(*options); }; });
 }
@@ -89,7 +106,8 @@ void AddRunCommand(CLI::App& app, Action& action, const std::string& kind, const
 Status ExplainKey(const std::string& key) {
   if (key == "families") {
     for (const FamilyInfo& family : TaskFamilies()) {
-      PrintLine(fmt::format("{:<12} {:<10} {}", family.name, family.general ? "general" : "reasoning", family.doc));
+      PrintLine(fmt::format("{:<12} {:<10} {}", family.name,
+                            family.general ? "general" : "reasoning", family.doc));
     }
     return {};
   }
@@ -102,14 +120,19 @@ Status ExplainKey(const std::string& key) {
 }  // namespace
 
 void AddRecipeCommands(CLI::App& app, Action& action) {
-  AddRunCommand(app, action, "", "Run a recipe's stages in order, skipping what is done, going on where it was cut");
+  AddRunCommand(app, action, "",
+                "Run a recipe's stages in order, skipping what is done, going on where it was cut");
   AddRunCommand(app, action, "pretrain", "Run one pre-training stage of a recipe");
   AddRunCommand(app, action, "sft", "Run one supervised fine-tuning stage of a recipe");
   AddRunCommand(app, action, "rl", "Run one reinforcement-learning stage of a recipe");
   AddRunCommand(app, action, "reject", "Run one rejection-sampling stage of a recipe");
   auto key = std::make_shared<std::string>();
-  CLI::App* explain = app.add_subcommand("explain", "Say what a recipe key does, its default, range and source");
-  explain->add_option("key", *key, "A key such as clip_low, rl.kl, optimizer.learning_rate; or: families")->required();
+  CLI::App* explain =
+      app.add_subcommand("explain", "Say what a recipe key does, its default, range and source");
+  explain
+      ->add_option("key", *key,
+                   "A key such as clip_low, rl.kl, optimizer.learning_rate; or: families")
+      ->required();
   explain->callback([&action, key] { action = [key] { return ExplainKey(*key); }; });
 }
 

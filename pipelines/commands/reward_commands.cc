@@ -1,9 +1,8 @@
 // aha score, aha rewards, aha keygen.
 
-#include <csignal>
-
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -23,7 +22,8 @@ namespace {
 
 Result<rewards::Registry> MakeRegistry(const std::vector<std::string>& plugins) {
   rewards::Registry registry = rewards::Registry::BuiltIns();
-  for (const std::string& plugin : plugins) AHA_TRY(registry.LoadPlugin(plugin));
+  for (const std::string& plugin : plugins)
+    AHA_TRY(registry.LoadPlugin(plugin));
   return registry;
 }
 
@@ -64,11 +64,15 @@ std::string TextOf(const Json& object, const char* key) {
 }
 
 // What the verifier found, under "explain" in the line and in words on standard error.
-Json Explained(const rewards::Reward& reward, const rewards::ScoreInput& input, const Json& scored) {
+Json Explained(const rewards::Reward& reward,
+               const rewards::ScoreInput& input,
+               const Json& scored) {
   Json out = Json::object();
-  std::string words = scored["id"].dump(-1, ' ', false, Json::error_handler_t::replace) + ": " +
-                      (scored.contains("score") ? fmt::format("score {}", scored["score"].get<double>())
-                                                : scored["failure"].get<std::string>() + ", " + scored["detail"].get<std::string>());
+  std::string words =
+      scored["id"].dump(-1, ' ', false, Json::error_handler_t::replace) + ": " +
+      (scored.contains("score")
+           ? fmt::format("score {}", scored["score"].get<double>())
+           : scored["failure"].get<std::string>() + ", " + scored["detail"].get<std::string>());
   for (const rewards::Finding& finding : reward.Explain(input)) {
     out[finding.name] = finding.text;
     if (!finding.text.empty()) words += fmt::format("\n  {:<18}{}", finding.name, finding.text);
@@ -79,15 +83,18 @@ Json Explained(const rewards::Reward& reward, const rewards::ScoreInput& input, 
 
 Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   const std::string completion = TextOf(line, "completion"), reference = TextOf(line, "reference");
-  const std::string language = TextOf(line, "language"), prompt = TextOf(line, "prompt"), id = TextOf(line, "id");
+  const std::string language = TextOf(line, "language"), prompt = TextOf(line, "prompt"),
+                    id = TextOf(line, "id");
   rewards::ScoreInput input;
   input.id = id;
   input.prompt = prompt;
   input.completion = completion;
   input.reference = reference;
   input.language = language;
-  if (line.contains("tokens") && line["tokens"].is_number_unsigned()) input.tokens = line["tokens"].get<std::uint32_t>();
-  if (line.contains("truncated") && line["truncated"].is_boolean()) input.truncated = line["truncated"].get<bool>();
+  if (line.contains("tokens") && line["tokens"].is_number_unsigned())
+    input.tokens = line["tokens"].get<std::uint32_t>();
+  if (line.contains("truncated") && line["truncated"].is_boolean())
+    input.truncated = line["truncated"].get<bool>();
   const rewards::Outcome outcome = rewards::ScoreSafely(reward, input);
   Json out = {{"id", line.contains("id") ? line["id"] : Json(nullptr)}};
   if (outcome.has_score()) {
@@ -99,8 +106,10 @@ Json ScoreLine(const rewards::Reward& reward, const Json& line, bool explain) {
   out["ms"] = outcome.ms();
   out["reason"] = outcome.reason();
   if (explain) out["explain"] = Explained(reward, input, out);
-  for (const auto& note : outcome.notes()) out[note.name()] = note.value();
-  for (const auto& step : outcome.steps()) out["steps"].push_back({{"end", step.end()}, {"score", step.score()}});
+  for (const auto& note : outcome.notes())
+    out[note.name()] = note.value();
+  for (const auto& step : outcome.steps())
+    out["steps"].push_back({{"end", step.end()}, {"score", step.score()}});
   return out;
 }
 
@@ -113,9 +122,13 @@ Status RunScore(const ScoreOptions& o) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     // What is nested without end is not parsed: writing it out again would take the whole stack.
-    const Json line = NestsTooDeep(text) ? Json() : Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const Json line =
+        NestsTooDeep(text) ? Json() : Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("completion")) {
-      return Fail(Code::kInvalidArgument, "standard input:{}: must be a JSON object with \"completion\", nested at most {} deep", number, kDeepestLine);
+      return Fail(
+          Code::kInvalidArgument,
+          "standard input:{}: must be a JSON object with \"completion\", nested at most {} deep",
+          number, kDeepestLine);
     }
     PrintJson(ScoreLine(**reward, line, o.explain));
   }
@@ -147,13 +160,22 @@ Status ListRewards(const rewards::Registry& registry, bool as_json) {
   Json list = Json::array();
   for (const rewards::RewardInfo& info : registry.List()) {
     Json keys = Json::array();
-    if (!as_json) PrintLine(fmt::format("{:<14} {}{}", info.name, info.doc, info.file.empty() ? "" : "  (" + info.file + ")"));
+    if (!as_json)
+      PrintLine(fmt::format("{:<14} {}{}", info.name, info.doc,
+                            info.file.empty() ? "" : "  (" + info.file + ")"));
     for (const auto& key : info.keys) {
-      const std::string type(rewards::TypeName(key.default_value)), value = rewards::ValueText(key.default_value);
+      const std::string type(rewards::TypeName(key.default_value)),
+          value = rewards::ValueText(key.default_value);
       keys.push_back({{"name", key.name}, {"type", type}, {"default", value}, {"doc", key.doc}});
-      if (!as_json) PrintLine(fmt::format("    {} ({}, default {}{}): {}", key.name, type, value, RangeText(key), key.doc));
+      if (!as_json)
+        PrintLine(fmt::format("    {} ({}, default {}{}): {}", key.name, type, value,
+                              RangeText(key), key.doc));
     }
-    list.push_back({{"name", info.name}, {"doc", info.doc}, {"file", info.file}, {"sha256", info.sha256}, {"keys", keys}});
+    list.push_back({{"name", info.name},
+                    {"doc", info.doc},
+                    {"file", info.file},
+                    {"sha256", info.sha256},
+                    {"keys", keys}});
   }
   if (as_json) PrintJson({{"rewards", list}});
   return {};
@@ -161,14 +183,18 @@ Status ListRewards(const rewards::Registry& registry, bool as_json) {
 
 Json FailuresJson(const google::protobuf::RepeatedPtrField<proto::FailureCount>& failures) {
   Json json = Json::object();
-  for (const auto& failure : failures) json[proto::Failure::Kind_Name(failure.kind())] = failure.count();
+  for (const auto& failure : failures)
+    json[proto::Failure::Kind_Name(failure.kind())] = failure.count();
   return json;
 }
 
 Json StatusJson(const std::string& endpoint, const proto::ServiceStatus& s) {
   Json rewards = Json::object();
   for (const auto& reward : s.rewards()) {
-    rewards[reward.name()] = {{"scored", reward.scored()}, {"failures", FailuresJson(reward.failures())}, {"p50_ms", reward.p50_ms()}, {"p99_ms", reward.p99_ms()}};
+    rewards[reward.name()] = {{"scored", reward.scored()},
+                              {"failures", FailuresJson(reward.failures())},
+                              {"p50_ms", reward.p50_ms()},
+                              {"p99_ms", reward.p99_ms()}};
   }
   return {{"endpoint", endpoint},
           {"uptime_s", static_cast<double>(s.uptime_ms()) / 1000},
@@ -193,28 +219,37 @@ Json StatusJson(const std::string& endpoint, const proto::ServiceStatus& s) {
 }
 
 void PrintStatus(const std::string& endpoint, const proto::ServiceStatus& s) {
-  PrintLine(fmt::format("{}: up {:.0f} s{}, {} threads, {} process slots, {} stuck", endpoint, static_cast<double>(s.uptime_ms()) / 1000,
-                        s.draining() ? ", draining" : "", s.threads(), s.process_slots(), s.stuck_threads()));
-  PrintLine(fmt::format("requests: {} answered (p50 {:.2f} ms, p99 {:.2f} ms), {} open, {} queued; {} retries, {} refused as busy, {} otherwise",
-                        s.requests(), s.p50_ms(), s.p99_ms(), s.open(), s.queued(), s.retries(), s.refused_busy(), s.refused_other()));
-  PrintLine(fmt::format("items: {}; outcomes that failed: {} {}", s.items(), s.failed(), FailuresJson(s.failures()).dump()));
+  PrintLine(fmt::format("{}: up {:.0f} s{}, {} threads, {} process slots, {} stuck", endpoint,
+                        static_cast<double>(s.uptime_ms()) / 1000, s.draining() ? ", draining" : "",
+                        s.threads(), s.process_slots(), s.stuck_threads()));
+  PrintLine(
+      fmt::format("requests: {} answered (p50 {:.2f} ms, p99 {:.2f} ms), {} open, {} queued; {} "
+                  "retries, {} refused as busy, {} otherwise",
+                  s.requests(), s.p50_ms(), s.p99_ms(), s.open(), s.queued(), s.retries(),
+                  s.refused_busy(), s.refused_other()));
+  PrintLine(fmt::format("items: {}; outcomes that failed: {} {}", s.items(), s.failed(),
+                        FailuresJson(s.failures()).dump()));
   for (const auto& reward : s.rewards()) {
-    PrintLine(fmt::format("  {:<14} {} scored, failures {}, p50 {:.3f} ms, p99 {:.3f} ms", reward.name(), reward.scored(),
-                          FailuresJson(reward.failures()).dump(), reward.p50_ms(), reward.p99_ms()));
+    PrintLine(fmt::format("  {:<14} {} scored, failures {}, p50 {:.3f} ms, p99 {:.3f} ms",
+                          reward.name(), reward.scored(), FailuresJson(reward.failures()).dump(),
+                          reward.p50_ms(), reward.p99_ms()));
   }
 }
 
 Status RunStatus(const ServiceArguments& o) {
   std::optional<rewards::ClientCurve> curve;
   if (!o.key.empty()) {
-    if (o.server_key.empty()) return Fail(Code::kInvalidArgument, "--key needs --server-key, the file with the service's public key");
+    if (o.server_key.empty())
+      return Fail(Code::kInvalidArgument,
+                  "--key needs --server-key, the file with the service's public key");
     curve.emplace();
     AHA_ASSIGN(curve->keys, rewards::ReadSecretKey(o.key));
     AHA_ASSIGN(curve->server_key, rewards::ReadPublicKey(o.server_key));
   }
   zmq::context_t context;
   const auto patience = std::chrono::milliseconds(static_cast<std::int64_t>(o.timeout_s * 1000));
-  AHA_ASSIGN(const proto::ServiceStatus status, rewards::AskStatus(context, o.status, curve, Deadline::After(patience)));
+  AHA_ASSIGN(const proto::ServiceStatus status,
+             rewards::AskStatus(context, o.status, curve, Deadline::After(patience)));
   // What this machine would run programs in: the service's own, where it is here.
   const std::string sandbox = rewards::sandbox::DescribeSandbox();
   if (o.json) {
@@ -230,7 +265,9 @@ Status RunStatus(const ServiceArguments& o) {
 
 Result<std::optional<rewards::ServerCurve>> ServerKeys(const ServiceArguments& o) {
   if (o.key.empty() != o.allow.empty()) {
-    return Fail(Code::kInvalidArgument, "--key (the service's secret key) and --allow (the clients' public keys) go together");
+    return Fail(
+        Code::kInvalidArgument,
+        "--key (the service's secret key) and --allow (the clients' public keys) go together");
   }
   if (o.key.empty()) return std::nullopt;
   rewards::ServerCurve curve;
@@ -243,22 +280,31 @@ Status RunService(const ServiceArguments& o) {
   if (!o.status.empty()) return RunStatus(o);
   AHA_ASSIGN(const rewards::Registry registry, MakeRegistry(o.plugins));
   if (o.list) return ListRewards(registry, o.json);
-  if (o.bind.empty()) return Fail(Code::kInvalidArgument, "give at least one --bind ENDPOINT (ipc:///tmp/rewards, tcp://127.0.0.1:5555), --status ENDPOINT or --list");
+  if (o.bind.empty())
+    return Fail(Code::kInvalidArgument,
+                "give at least one --bind ENDPOINT (ipc:///tmp/rewards, tcp://127.0.0.1:5555), "
+                "--status ENDPOINT or --list");
   AHA_ASSIGN(const auto curve, ServerKeys(o));
   zmq::context_t context;
-  rewards::ServiceOptions options{.endpoints = o.bind, .threads = o.threads, .process_slots = o.slots, .curve = curve};
-  AHA_ASSIGN(const std::unique_ptr<rewards::Service> service, rewards::Service::Start(context, registry, std::move(options)));
+  rewards::ServiceOptions options{
+      .endpoints = o.bind, .threads = o.threads, .process_slots = o.slots, .curve = curve};
+  AHA_ASSIGN(const std::unique_ptr<rewards::Service> service,
+             rewards::Service::Start(context, registry, std::move(options)));
   std::signal(SIGINT, [](int) { StopAsked() = true; });
   std::signal(SIGTERM, [](int) { StopAsked() = true; });
-  for (const std::string& endpoint : service->endpoints()) spdlog::info("rewards are served at {}{}", endpoint, curve ? ", encrypted" : "");
+  for (const std::string& endpoint : service->endpoints())
+    spdlog::info("rewards are served at {}{}", endpoint, curve ? ", encrypted" : "");
   spdlog::info("sandbox of code: {}", rewards::sandbox::DescribeSandbox());
   // Lives until it is told to stop; each round of the wait is bounded.
-  while (!StopAsked()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  while (!StopAsked())
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   spdlog::info("is told to stop: takes nothing new, finishes what it has within {} s", o.drain_s);
-  const bool drained = service->Drain(std::chrono::milliseconds(static_cast<std::int64_t>(o.drain_s * 1000)));
+  const bool drained =
+      service->Drain(std::chrono::milliseconds(static_cast<std::int64_t>(o.drain_s * 1000)));
   const rewards::ServiceCounters counters = service->counters();
   service->Stop();
-  spdlog::info("stops{}; {} items scored, {} verdicts failed", drained ? "" : " with requests unanswered", counters.scored, counters.failed);
+  spdlog::info("stops{}; {} items scored, {} verdicts failed",
+               drained ? "" : " with requests unanswered", counters.scored, counters.failed);
   return {};
 }
 
@@ -268,7 +314,9 @@ Status RunKeygen(const std::string& prefix, bool as_json) {
   AHA_ASSIGN(const rewards::CurveKeys keys, rewards::MakeCurveKeys());
   AHA_TRY(rewards::WriteCurveKeys(prefix, keys));
   if (as_json) {
-    PrintJson({{"public", prefix + ".public"}, {"secret", prefix + ".secret"}, {"public_key", keys.public_key}});
+    PrintJson({{"public", prefix + ".public"},
+               {"secret", prefix + ".secret"},
+               {"public_key", keys.public_key}});
   } else {
     PrintLine(fmt::format("{}.public {}", prefix, keys.public_key));
     PrintLine(fmt::format("{}.secret keep it to yourself", prefix));
@@ -280,35 +328,58 @@ Status RunKeygen(const std::string& prefix, bool as_json) {
 
 void AddRewardCommands(CLI::App& app, Action& action) {
   auto s = std::make_shared<ScoreOptions>();
-  CLI::App* score = app.add_subcommand("score", "Score completions: JSONL on standard input, JSONL out");
-  score->add_option("--reward", s->reward, "Name of a reward; aha rewards --list shows them")->required();
+  CLI::App* score =
+      app.add_subcommand("score", "Score completions: JSONL on standard input, JSONL out");
+  score->add_option("--reward", s->reward, "Name of a reward; aha rewards --list shows them")
+      ->required();
   score->add_option("--config", s->config, "Protobuf text of the reward's own keys");
-  score->add_option("--plugin", s->plugins, "Shared object with rewards of your own")->allow_extra_args(false);
-  score->add_flag("--explain", s->explain, "Say what was read and why it is right or wrong: \"explain\" in each line, words on standard error");
+  score->add_option("--plugin", s->plugins, "Shared object with rewards of your own")
+      ->allow_extra_args(false);
+  score->add_flag("--explain", s->explain,
+                  "Say what was read and why it is right or wrong: \"explain\" in each line, words "
+                  "on standard error");
   score->callback([&action, s] { action = [s] { return RunScore(*s); }; });
 
   auto r = std::make_shared<ServiceArguments>();
   CLI::App* service = app.add_subcommand("rewards", "Serve rewards over ZeroMQ until stopped");
-  service->add_option("--bind", r->bind, "ipc://PATH or tcp://127.0.0.1:PORT; with --key any tcp://HOST:PORT")->allow_extra_args(false);
-  service->add_option("--plugin", r->plugins, "Shared object with rewards of your own")->allow_extra_args(false);
+  service
+      ->add_option("--bind", r->bind,
+                   "ipc://PATH or tcp://127.0.0.1:PORT; with --key any tcp://HOST:PORT")
+      ->allow_extra_args(false);
+  service->add_option("--plugin", r->plugins, "Shared object with rewards of your own")
+      ->allow_extra_args(false);
   service->add_option("--threads", r->threads, "Threads that score")->check(CLI::Range(1, 256));
-  service->add_option("--slots", r->slots, "Threads for rewards that run processes (sandboxes, isolated plug-ins); 0: as many as --threads")->check(CLI::Range(0, 256));
-  service->add_option("--key", r->key, "File with the secret key of this end, made by aha keygen: every connection is encrypted");
-  service->add_option("--allow", r->allow, "File with the public keys of those who may connect, one a line");
-  service->add_option("--drain", r->drain_s, "Seconds to finish what is at hand when told to stop")->check(CLI::Range(0.0, 86400.0));
+  service
+      ->add_option("--slots", r->slots,
+                   "Threads for rewards that run processes (sandboxes, isolated plug-ins); 0: as "
+                   "many as --threads")
+      ->check(CLI::Range(0, 256));
+  service->add_option(
+      "--key", r->key,
+      "File with the secret key of this end, made by aha keygen: every connection is encrypted");
+  service->add_option("--allow", r->allow,
+                      "File with the public keys of those who may connect, one a line");
+  service->add_option("--drain", r->drain_s, "Seconds to finish what is at hand when told to stop")
+      ->check(CLI::Range(0.0, 86400.0));
   service->add_option("--status", r->status, "Ask the service at this endpoint how it is doing");
-  service->add_option("--server-key", r->server_key, "With --status: file with the service's public key");
-  service->add_option("--timeout", r->timeout_s, "With --status: seconds to wait for it")->check(CLI::Range(0.001, 86400.0));
+  service->add_option("--server-key", r->server_key,
+                      "With --status: file with the service's public key");
+  service->add_option("--timeout", r->timeout_s, "With --status: seconds to wait for it")
+      ->check(CLI::Range(0.001, 86400.0));
   service->add_flag("--json", r->json, "With --status or --list: one line of JSON");
   service->add_flag("--list", r->list, "List the rewards and their keys");
   service->callback([&action, r] { action = [r] { return RunService(*r); }; });
 
   auto prefix = std::make_shared<std::string>("aha");
   auto as_json = std::make_shared<bool>(false);
-  CLI::App* keygen = app.add_subcommand("keygen", "Make a key pair for encrypted connections: PREFIX.public and PREFIX.secret");
-  keygen->add_option("--out", *prefix, "Where to write: a path without its ending")->capture_default_str();
+  CLI::App* keygen = app.add_subcommand(
+      "keygen", "Make a key pair for encrypted connections: PREFIX.public and PREFIX.secret");
+  keygen->add_option("--out", *prefix, "Where to write: a path without its ending")
+      ->capture_default_str();
   keygen->add_flag("--json", *as_json, "One line of JSON");
-  keygen->callback([&action, prefix, as_json] { action = [prefix, as_json] { return RunKeygen(*prefix, *as_json); }; });
+  keygen->callback([&action, prefix, as_json] {
+    action = [prefix, as_json] { return RunKeygen(*prefix, *as_json); };
+  });
 }
 
 }  // namespace aha::pipelines

@@ -9,9 +9,9 @@
 
 #include "base/whole_file.h"
 #include "policy/checkpoint/checkpoint.h"
+#include "policy/checkpoint/strict_json.h"
 #include "policy/model/tape_size.h"
 #include "policy/training/update.h"
-#include "policy/checkpoint/strict_json.h"
 #include "sft/chat_template.h"
 
 namespace aha::pipelines {
@@ -25,9 +25,12 @@ std::optional<std::int64_t> NumberIn(const fs::path& file) {
   return {};
 }
 
-std::string Gib(std::int64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
+std::string Gib(std::int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
 
-constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+constexpr std::array kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json",
+                                        "special_tokens_map.json", "chat_template.jinja",
                                         "generation_config.json"};
 
 // eos_token_id of generation_config.json: none, one, or a list.
@@ -46,7 +49,9 @@ Result<std::vector<std::int64_t>> GenerationStops(const fs::path& folder) {
   return ids;
 }
 
-Result<std::vector<std::int32_t>> StopIds(const fs::path& folder, const policy::PolicyConfig& config, const policy::Tokenizer& tokenizer) {
+Result<std::vector<std::int32_t>> StopIds(const fs::path& folder,
+                                          const policy::PolicyConfig& config,
+                                          const policy::Tokenizer& tokenizer) {
   std::vector<std::int64_t> all;
   if (config.eos_token_id) all.push_back(*config.eos_token_id);
   all.insert(all.end(), config.more_eos_token_ids.begin(), config.more_eos_token_ids.end());
@@ -59,7 +64,8 @@ Result<std::vector<std::int32_t>> StopIds(const fs::path& folder, const policy::
   std::vector<std::int32_t> ids;
   for (const std::int64_t id : all) {
     if (id < 0 || id >= config.vocab_size) {
-      return Fail(Code::kCorrupt, "{}: eos_token_id {} is outside the vocabulary of {}", folder.string(), id, config.vocab_size);
+      return Fail(Code::kCorrupt, "{}: eos_token_id {} is outside the vocabulary of {}",
+                  folder.string(), id, config.vocab_size);
     }
     const auto stop = static_cast<std::int32_t>(id);
     if (std::find(ids.begin(), ids.end(), stop) == ids.end()) ids.push_back(stop);
@@ -69,7 +75,9 @@ Result<std::vector<std::int32_t>> StopIds(const fs::path& folder, const policy::
 
 }  // namespace
 
-std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int64_t micro_batch_tokens) {
+std::int64_t EstimateBytes(const policy::PolicyConfig& config,
+                           Use use,
+                           std::int64_t micro_batch_tokens) {
   const policy::ParameterCount count = policy::CountParameters(config);
   const std::int64_t all = count.total + count.mtp;
   const std::int64_t weights = all * config.bytes_per_number();
@@ -105,16 +113,20 @@ Result<Model> LoadModel(const fs::path& folder, Use use, std::optional<policy::N
   const std::int64_t needed = EstimateBytes(config, use);
   const std::int64_t available = AvailableBytes();
   if (needed > available) {
-    return Fail(Code::kExhausted, "{}: needs about {} of memory ({} parameters), {} are available", folder.string(), Gib(needed),
-                policy::CountParameters(config).total, Gib(available));
+    return Fail(Code::kExhausted, "{}: needs about {} of memory ({} parameters), {} are available",
+                folder.string(), Gib(needed), policy::CountParameters(config).total,
+                Gib(available));
   }
   AHA_ASSIGN(policy::Tokenizer tokenizer, policy::Tokenizer::Load(folder / "tokenizer.json"));
   if (static_cast<std::int64_t>(tokenizer.vocab_size()) > config.vocab_size) {
-    return Fail(Code::kInvalidArgument, "{}: tokenizer.json has {} tokens, config.json a vocab_size of {}; they do not belong together",
+    return Fail(Code::kInvalidArgument,
+                "{}: tokenizer.json has {} tokens, config.json a vocab_size of {}; they do not "
+                "belong together",
                 folder.string(), tokenizer.vocab_size(), config.vocab_size);
   }
   AHA_ASSIGN(std::vector<std::int32_t> stops, StopIds(folder, config, tokenizer));
-  const auto packed = use == Use::kInference ? policy::WeightsUse::kInference : policy::WeightsUse::kTraining;
+  const auto packed =
+      use == Use::kInference ? policy::WeightsUse::kInference : policy::WeightsUse::kTraining;
   AHA_ASSIGN(policy::Weights weights, policy::LoadWeights(folder, as, packed));
   return Model{std::move(weights), std::move(tokenizer), std::move(stops)};
 }
@@ -128,7 +140,9 @@ Status CopyTokenizer(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-Status SaveModel(const policy::Weights& weights, const fs::path& tokenizer_from, const fs::path& folder) {
+Status SaveModel(const policy::Weights& weights,
+                 const fs::path& tokenizer_from,
+                 const fs::path& folder) {
   return WriteWholeFolder(folder, [&](const fs::path& aside) -> Status {
     AHA_TRY(policy::SaveWeights(weights, aside));
     return CopyTokenizer(tokenizer_from, aside);
@@ -136,7 +150,8 @@ Status SaveModel(const policy::Weights& weights, const fs::path& tokenizer_from,
 }
 
 Result<fs::path> EmbeddedBase() {
-  if (const char* named = std::getenv("AHA_BASE_MODEL"); named != nullptr && *named != '\0') return fs::path(named);
+  if (const char* named = std::getenv("AHA_BASE_MODEL"); named != nullptr && *named != '\0')
+    return fs::path(named);
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   const fs::path installed = program.parent_path() / ".." / "share" / "aha" / "base";
@@ -144,7 +159,9 @@ Result<fs::path> EmbeddedBase() {
   for (const fs::path& place : {installed, source}) {
     if (fs::exists(place / "config.json", error)) return fs::weakly_canonical(place);
   }
-  return Fail(Code::kNotFound, "the embedded base model is neither in {} nor in {}; make it with `aha pretrain pipelines/recipes/pretrain.textproto`",
+  return Fail(Code::kNotFound,
+              "the embedded base model is neither in {} nor in {}; make it with `aha pretrain "
+              "pipelines/recipes/pretrain.textproto`",
               installed.lexically_normal().string(), source.string());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// A model folder as the pipeline uses it: policy and tokenizer together, checked against each other.
+/// A model folder as the pipeline uses it: policy and tokenizer together, checked against each
+/// other.
 
 #include <filesystem>
 #include <memory>
@@ -29,15 +30,23 @@ enum class Use : std::uint8_t { kInference, kTraining, kTrainingWithReference };
 /// Loads a folder. Refused before anything is loaded when the estimate exceeds the memory at hand
 /// (kExhausted, with both figures); kInvalidArgument when the tokenizer has ids that the model has
 /// no embedding for.
-Result<Model> LoadModel(const std::filesystem::path& folder, Use use, std::optional<policy::NumberType> as = {});
+Result<Model> LoadModel(const std::filesystem::path& folder,
+                        Use use,
+                        std::optional<policy::NumberType> as = {});
 
-/// Bytes that `use` needs for weights, masters, moments, gradients and activations of a micro-batch.
-std::int64_t EstimateBytes(const policy::PolicyConfig& config, Use use, std::int64_t micro_batch_tokens = 4096);
+/// Bytes that `use` needs for weights, masters, moments, gradients and activations of a
+/// micro-batch.
+std::int64_t EstimateBytes(const policy::PolicyConfig& config,
+                           Use use,
+                           std::int64_t micro_batch_tokens = 4096);
 /// Bytes this process may still take: MemAvailable, or what its cgroup leaves if that is less.
 std::int64_t AvailableBytes();
 
-/// Writes a whole model folder: weights, config, and the tokenizer's files copied from `tokenizer_from`.
-Status SaveModel(const policy::Weights& weights, const std::filesystem::path& tokenizer_from, const std::filesystem::path& folder);
+/// Writes a whole model folder: weights, config, and the tokenizer's files copied from
+/// `tokenizer_from`.
+Status SaveModel(const policy::Weights& weights,
+                 const std::filesystem::path& tokenizer_from,
+                 const std::filesystem::path& folder);
 /// Copies tokenizer.json, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and
 /// generation_config.json, those that exist.
 Status CopyTokenizer(const std::filesystem::path& from, const std::filesystem::path& to);
@@ -46,6 +55,7 @@ Status CopyTokenizer(const std::filesystem::path& from, const std::filesystem::p
 /// AHA_BASE_MODEL names another folder.
 Result<std::filesystem::path> EmbeddedBase();
 /// A model as a recipe names it: "embedded", or a folder relative to `recipe_folder`.
-Result<std::filesystem::path> FindModel(const std::string& name, const std::filesystem::path& recipe_folder);
+Result<std::filesystem::path> FindModel(const std::string& name,
+                                        const std::filesystem::path& recipe_folder);
 
 }  // namespace aha::pipelines

@@ -18,10 +18,10 @@ proto::Recipe Resolved(const proto::Recipe& recipe);
 /// directory. It loads again to the same text.
 std::string ResolvedText(const proto::Recipe& recipe);
 
-/// SHA-256 of what in a recipe determines what one stage makes: its resolved message and the seed; no
-/// sibling stage, name, endpoint or comment, nor the number of threads, how often it commits and how
-/// long it waits. Inputs (checkpoints, data, plug-ins) have hashes of their own. kNotFound for a name
-/// the recipe does not have.
+/// SHA-256 of what in a recipe determines what one stage makes: its resolved message and the seed;
+/// no sibling stage, name, endpoint or comment, nor the number of threads, how often it commits and
+/// how long it waits. Inputs (checkpoints, data, plug-ins) have hashes of their own. kNotFound for
+/// a name the recipe does not have.
 Result<std::string> StageHash(const proto::Recipe& recipe, std::string_view stage);
 
 }  // namespace aha::pipelines

@@ -21,7 +21,8 @@ struct Plot {
 constexpr Plot kPlots[] = {
     {"Accuracy", "reward/math", "share right", "of sampled completions, on training prompts", true},
     {"Format", "reward/format", "share well-formed", "think and answer tags as asked", true},
-    {"Language consistency", "reward/language", "share of words", "of the thinking, in the question's language", true},
+    {"Language consistency", "reward/language", "share of words",
+     "of the thinking, in the question's language", true},
     {"Thinking length", "thinking_tokens", "tokens", "between the think tags", false},
 };
 
@@ -42,11 +43,14 @@ double Value(const nlohmann::json& line, const char* key) {
 
 }  // namespace
 
-std::uint64_t CountSteps(const std::filesystem::path& stage_folder) { return ReadLines(stage_folder).size(); }
+std::uint64_t CountSteps(const std::filesystem::path& stage_folder) {
+  return ReadLines(stage_folder).size();
+}
 
 std::vector<Chart> LearningCurves(const std::vector<CurveSource>& sources) {
   std::vector<std::vector<nlohmann::json>> lines;
-  for (const CurveSource& source : sources) lines.push_back(ReadLines(source.stage_folder));
+  for (const CurveSource& source : sources)
+    lines.push_back(ReadLines(source.stage_folder));
   std::vector<Chart> charts;
   for (const Plot& plot : kPlots) {
     Chart chart;

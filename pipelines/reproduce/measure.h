@@ -22,9 +22,9 @@ struct SampleView {
 };
 
 struct Measured {
-  std::string name;     ///< base, r1-zero, dev1, dev2, dev3, r1
-  EvalReport trained;   ///< reasoning, bands 1 and 2
-  EvalReport hardest;   ///< reasoning, band 3: never trained on
+  std::string name;    ///< base, r1-zero, dev1, dev2, dev3, r1
+  EvalReport trained;  ///< reasoning, bands 1 and 2
+  EvalReport hardest;  ///< reasoning, band 3: never trained on
   EvalReport general;
   std::vector<SampleView> samples;  ///< first samples of the first trained-band problems
 };
@@ -42,8 +42,11 @@ struct MeasurePlan {
 
 /// Measures `checkpoint` on the same problems as every other one. What was measured before, of the
 /// same weights with the same plan, is read from `cache` (a JSON file, written whole).
-Result<Measured> MeasureStage(const std::string& name, const std::filesystem::path& checkpoint, const MeasurePlan& plan,
-                         const rewards::Registry& registry, const std::filesystem::path& cache);
+Result<Measured> MeasureStage(const std::string& name,
+                              const std::filesystem::path& checkpoint,
+                              const MeasurePlan& plan,
+                              const rewards::Registry& registry,
+                              const std::filesystem::path& cache);
 
 /// What MeasureStage left in `cache`, whatever the plan was; nothing when there is none.
 std::optional<Measured> ReadMeasured(const std::filesystem::path& cache);

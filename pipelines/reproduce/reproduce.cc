@@ -36,11 +36,14 @@ std::string CpuName() {
 std::string Provenance(const std::string& stage, const fs::path& folder, std::uint64_t seed) {
   const auto text = ReadFile(folder / "data" / "provenance.json");
   if (!text) return {};
-  const nlohmann::ordered_json counts = nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::ordered_json counts =
+      nlohmann::ordered_json::parse(*text, nullptr, /*allow_exceptions=*/false);
   std::string sentence = fmt::format("{}, seed {}:", stage, seed);
   for (const auto& [language, tally] : counts.items()) {
-    sentence += fmt::format(" {}: {} of {} prompts answered by the policy;", language, tally.value("answered_by_policy", 0), tally.value("prompts", 0));
-    for (const auto& [source, count] : tally.at("examples").items()) sentence += fmt::format(" {} examples from {}.", count.get<int>(), source);
+    sentence += fmt::format(" {}: {} of {} prompts answered by the policy;", language,
+                            tally.value("answered_by_policy", 0), tally.value("prompts", 0));
+    for (const auto& [source, count] : tally.at("examples").items())
+      sentence += fmt::format(" {} examples from {}.", count.get<int>(), source);
   }
   return sentence;
 }
@@ -48,11 +51,13 @@ std::string Provenance(const std::string& stage, const fs::path& folder, std::ui
 // One reproduction, while it runs or from what it left.
 class Reproducer {
  public:
-  explicit Reproducer(const ReproduceOptions& options) : options_(options), threads_(WorkThreads(options.threads)) {}
+  explicit Reproducer(const ReproduceOptions& options)
+      : options_(options), threads_(WorkThreads(options.threads)) {}
 
   Result<Reproduction> Run() {
     const auto start = std::chrono::steady_clock::now();
-    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) AHA_TRY(RunSeed(seed));
+    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed)
+      AHA_TRY(RunSeed(seed));
     AHA_ASSIGN(Reproduction out, Write());
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return out;
@@ -63,36 +68,42 @@ class Reproducer {
     for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) {
       AHA_TRY(AddRun(seed));
       for (const std::string& name : kStageOrder) {
-        if (auto measured = ReadMeasured(MeasuredFile(seed, name))) measured_[name].push_back(std::move(*measured));
+        if (auto measured = ReadMeasured(MeasuredFile(seed, name)))
+          measured_[name].push_back(std::move(*measured));
       }
     }
     return Write();
   }
 
  private:
-  [[nodiscard]] fs::path Folder(std::uint64_t seed) const { return options_.out / fmt::format("seed-{}", seed); }
+  [[nodiscard]] fs::path Folder(std::uint64_t seed) const {
+    return options_.out / fmt::format("seed-{}", seed);
+  }
   [[nodiscard]] fs::path MeasuredFile(std::uint64_t seed, const std::string& stage) const {
     return Folder(seed) / "measured" / (stage + ".json");
   }
 
   Result<LoadedRecipe> Load(const std::string& name, std::uint64_t seed) const {
     AHA_ASSIGN(const fs::path file, ShippedRecipe(name));
-    std::vector<std::string> overrides = {fmt::format("seed={}", seed), fmt::format("threads={}", threads_)};
+    std::vector<std::string> overrides = {fmt::format("seed={}", seed),
+                                          fmt::format("threads={}", threads_)};
     AHA_ASSIGN(const std::vector<std::string> set, SetFor(name));
     overrides.insert(overrides.end(), set.begin(), set.end());
     return LoadRecipe(file, overrides);
   }
 
-  // The overrides that a recipe can take: both recipes share one list, and R1-Zero's has only the first of R1's stages.
+  // The overrides that a recipe can take: both recipes share one list, and R1-Zero's has only the
+  // first of R1's stages.
   [[nodiscard]] Result<std::vector<std::string>> SetFor(const std::string& name) const {
     if (options_.what != "all" || name == "r1") return options_.set;
     AHA_ASSIGN(const fs::path file, ShippedRecipe("r1"));
     AHA_ASSIGN(const LoadedRecipe r1, LoadRecipe(file, {}));
     std::vector<std::string> set = options_.set;
     std::erase_if(set, [&](const std::string& one) {
-      return std::any_of(r1.recipe.stage().begin(), r1.recipe.stage().end(), [&](const proto::Stage& stage) {
-        return stage.name() != name && one.starts_with(stage.name() + ".");
-      });
+      return std::any_of(r1.recipe.stage().begin(), r1.recipe.stage().end(),
+                         [&](const proto::Stage& stage) {
+                           return stage.name() != name && one.starts_with(stage.name() + ".");
+                         });
     });
     return set;
   }
@@ -111,7 +122,8 @@ class Reproducer {
       AHA_ASSIGN(const Rewards rewards, LoadRewards(loaded, {}));
       AHA_ASSIGN(const std::vector<StageOutcome> outcomes, RunRecipe(loaded, run, rewards));
       AHA_ASSIGN(checkpoints["base"], FindModel(loaded.recipe.model(), loaded.folder));
-      for (const StageOutcome& outcome : outcomes) checkpoints[outcome.name] = outcome.report.checkpoint;
+      for (const StageOutcome& outcome : outcomes)
+        checkpoints[outcome.name] = outcome.report.checkpoint;
       texts_[loaded.recipe.name()] = ResolvedText(loaded.recipe);
     }
     AHA_TRY(AddRun(seed));
@@ -126,7 +138,8 @@ class Reproducer {
     const rewards::Registry registry = rewards::Registry::BuiltIns();
     for (const std::string& name : kStageOrder) {
       if (!checkpoints.contains(name)) continue;
-      AHA_ASSIGN(Measured measured, MeasureStage(name, checkpoints.at(name), plan, registry, MeasuredFile(seed, name)));
+      AHA_ASSIGN(Measured measured, MeasureStage(name, checkpoints.at(name), plan, registry,
+                                                 MeasuredFile(seed, name)));
       measured_[name].push_back(std::move(measured));
     }
     return {};
@@ -143,7 +156,8 @@ class Reproducer {
     }
     const auto add_curve = [&](const char* stage, const char* name, const char* after) {
       if (FindStage(graph, stage) == nullptr) return;
-      curves_.push_back({folder / stage, name, after == nullptr ? 0.0 : static_cast<double>(CountSteps(folder / after))});
+      curves_.push_back({folder / stage, name,
+                         after == nullptr ? 0.0 : static_cast<double>(CountSteps(folder / after))});
     };
     add_curve("r1-zero", "R1-Zero", nullptr);
     add_curve("dev2", "R1 · RL 1", nullptr);
@@ -152,7 +166,8 @@ class Reproducer {
       const std::string sentence = Provenance(stage, folder / stage, seed);
       if (!sentence.empty()) provenance_.push_back(sentence);
     }
-    if (const auto text = ReadFile(folder / "recipe.textproto"); text && texts_.empty()) texts_["as run last"] = *text;
+    if (const auto text = ReadFile(folder / "recipe.textproto"); text && texts_.empty())
+      texts_["as run last"] = *text;
     return {};
   }
 
@@ -195,18 +210,21 @@ class Reproducer {
   Report MakeReport(const Reproduction& out) const {
     Report report;
     report.title = "R1-Zero and R1 on the embedded world";
-    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed) report.seeds.push_back(seed);
+    for (std::uint64_t seed = 1; seed <= options_.seeds; ++seed)
+      report.seeds.push_back(seed);
     report.machine = {CpuName(), KernelTarget(), threads_};
     report.version = AHA_VERSION;
     report.numerics_version = std::to_string(kNumericsVersion);
-    for (const std::string& stage : order_) report.times.push_back({stage, seconds_.at(stage)});
+    for (const std::string& stage : order_)
+      report.times.push_back({stage, seconds_.at(stage)});
     report.peak_memory_bytes = peak_bytes_;
     report.claims = out.claims;
     report.stages = out.rows;
     report.charts = LearningCurves(curves_);
     report.transcripts = Transcripts();
     report.provenance = provenance_;
-    for (const auto& [name, text] : texts_) report.recipes.push_back({name, text});
+    for (const auto& [name, text] : texts_)
+      report.recipes.push_back({name, text});
     return report;
   }
 
@@ -226,30 +244,39 @@ class Reproducer {
 Result<fs::path> ShippedRecipe(const std::string& name) {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  for (const fs::path& folder : {program.parent_path() / ".." / "share" / "aha" / "recipes", fs::path(AHA_SHARE_DIR) / "recipes"}) {
+  for (const fs::path& folder : {program.parent_path() / ".." / "share" / "aha" / "recipes",
+                                 fs::path(AHA_SHARE_DIR) / "recipes"}) {
     const fs::path file = folder / (name + ".textproto");
     if (fs::exists(file, error)) return fs::weakly_canonical(file);
   }
-  return Fail(Code::kNotFound, "no recipe {} ships with this program (looked in share/aha/recipes and {})", name,
+  return Fail(Code::kNotFound,
+              "no recipe {} ships with this program (looked in share/aha/recipes and {})", name,
               (fs::path(AHA_SHARE_DIR) / "recipes").string());
 }
 
-Result<Reproduction> Reproduce(const ReproduceOptions& options) { return Reproducer(options).Run(); }
+Result<Reproduction> Reproduce(const ReproduceOptions& options) {
+  return Reproducer(options).Run();
+}
 
 Result<fs::path> WriteReport(const fs::path& run) {
   if (!fs::exists(run / "recipe.textproto")) {
     ReproduceOptions options;
     options.out = run;
-    for (options.seeds = 0; fs::exists(run / fmt::format("seed-{}", options.seeds + 1) / "stages.textproto");) ++options.seeds;
+    for (options.seeds = 0;
+         fs::exists(run / fmt::format("seed-{}", options.seeds + 1) / "stages.textproto");)
+      ++options.seeds;
     if (options.seeds == 0) {
-      return Fail(Code::kNotFound, "{}: not a run directory: it has neither recipe.textproto (aha run) nor seed-1/stages.textproto (aha reproduce)",
+      return Fail(Code::kNotFound,
+                  "{}: not a run directory: it has neither recipe.textproto (aha run) nor "
+                  "seed-1/stages.textproto (aha reproduce)",
                   run.string());
     }
     AHA_ASSIGN(const Reproduction done, Reproducer(options).Collect());
     return done.report;
   }
   AHA_ASSIGN(const std::string text, ReadFile(run / "recipe.textproto"));
-  AHA_ASSIGN(const LoadedRecipe loaded, ParseRecipe(text, (run / "recipe.textproto").string(), run, {}));
+  AHA_ASSIGN(const LoadedRecipe loaded,
+             ParseRecipe(text, (run / "recipe.textproto").string(), run, {}));
   AHA_ASSIGN(const proto::StageGraph graph, ReadStageGraph(run / "stages.textproto"));
   Report report;
   report.title = loaded.recipe.name();

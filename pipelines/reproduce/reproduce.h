@@ -16,7 +16,7 @@ struct ReproduceOptions {
   std::string what = "all";  ///< "r1-zero", "r1" or "all"
   std::uint32_t seeds = 1;   ///< seeds 1 to this
   std::filesystem::path out = "runs/reproduce";
-  Split split = Split::kTest;    ///< what is measured on; settings are chosen on kDev
+  Split split = Split::kTest;  ///< what is measured on; settings are chosen on kDev
   std::uint32_t threads = 0;
   std::vector<std::string> set;  ///< overrides of both recipes, for trying
 };
@@ -36,8 +36,9 @@ Result<Reproduction> Reproduce(const ReproduceOptions& options);
 /// A recipe that ships with Aha: "pretrain", "r1-zero", "r1".
 Result<std::filesystem::path> ShippedRecipe(const std::string& name);
 
-/// The report of a run directory made by `aha run` (curves, times, recipe) or of one made by Reproduce
-/// (all that it holds so far). Returns the path of report.html; kNotFound when it is neither.
+/// The report of a run directory made by `aha run` (curves, times, recipe) or of one made by
+/// Reproduce (all that it holds so far). Returns the path of report.html; kNotFound when it is
+/// neither.
 Result<std::filesystem::path> WriteReport(const std::filesystem::path& run);
 
 }  // namespace aha::pipelines

@@ -29,13 +29,15 @@ Result<std::vector<MetricsOfStep>> ReadMetrics(const std::filesystem::path& stag
   for (std::string line; std::getline(lines, line);) {
     const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object() || !json.contains("step") || !json["step"].is_number_unsigned()) {
-      return Fail(Code::kCorrupt, "{}: line {} is no step's metrics", (stage_folder / kMetricsFile).string(), steps.size() + 1);
+      return Fail(Code::kCorrupt, "{}: line {} is no step's metrics",
+                  (stage_folder / kMetricsFile).string(), steps.size() + 1);
     }
     MetricsOfStep& step = steps.emplace_back();
     step.step = json["step"].get<std::uint64_t>();
     for (const auto& [name, value] : json.items()) {
       if (name == "step") continue;
-      step.metrics.push_back({name, value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN()});
+      step.metrics.push_back({name, value.is_number() ? value.get<double>()
+                                                      : std::numeric_limits<double>::quiet_NaN()});
     }
   }
   return steps;

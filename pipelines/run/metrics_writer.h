@@ -28,8 +28,8 @@ struct MetricsOfStep {
   std::vector<Metric> metrics;
 };
 
-/// The lines of a stage's metrics.jsonl. kNotFound when there is none, kCorrupt, naming the line, when
-/// one does not parse.
+/// The lines of a stage's metrics.jsonl. kNotFound when there is none, kCorrupt, naming the line,
+/// when one does not parse.
 Result<std::vector<MetricsOfStep>> ReadMetrics(const std::filesystem::path& stage_folder);
 
 class MetricsWriter {

@@ -4,17 +4,23 @@
 
 namespace aha::pipelines {
 
-std::vector<std::uint32_t> ShuffledOrder(std::size_t count, std::uint64_t epoch, KeyedRandom random) {
+std::vector<std::uint32_t> ShuffledOrder(std::size_t count,
+                                         std::uint64_t epoch,
+                                         KeyedRandom random) {
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0U);
   random.With(epoch).Shuffle(std::span(order));
   return order;
 }
 
-Result<QuestionSource> QuestionSource::Make(const proto::Prompts& prompts, Split split, std::uint64_t seed,
-                                            const std::string& stage, const std::filesystem::path& folder,
+Result<QuestionSource> QuestionSource::Make(const proto::Prompts& prompts,
+                                            Split split,
+                                            std::uint64_t seed,
+                                            const std::string& stage,
+                                            const std::filesystem::path& folder,
                                             const std::filesystem::path& model) {
-  AHA_ASSIGN(sft::ChatTemplate prompt_template, sft::ChooseChatTemplate(prompts.template_(), model));
+  AHA_ASSIGN(sft::ChatTemplate prompt_template,
+             sft::ChooseChatTemplate(prompts.template_(), model));
   QuestionSource source(KeyedRandom(seed, "prompts/" + stage), std::move(prompt_template));
   if (prompts.has_jsonl()) {
     AHA_ASSIGN(source.rows_, ReadJsonl(prompts.jsonl(), folder));

@@ -31,16 +31,20 @@ struct Question {
 /// shuffled anew each time the file is used up. Belongs to one thread.
 class QuestionSource {
  public:
-  /// `stage` keys the draws, `folder` is what a file's path is relative to, `model` the model folder
-  /// whose own chat template "auto" means.
-  static Result<QuestionSource> Make(const proto::Prompts& prompts, Split split, std::uint64_t seed,
-                                     const std::string& stage, const std::filesystem::path& folder,
+  /// `stage` keys the draws, `folder` is what a file's path is relative to, `model` the model
+  /// folder whose own chat template "auto" means.
+  static Result<QuestionSource> Make(const proto::Prompts& prompts,
+                                     Split split,
+                                     std::uint64_t seed,
+                                     const std::string& stage,
+                                     const std::filesystem::path& folder,
                                      const std::filesystem::path& model);
   [[nodiscard]] Result<Question> At(std::uint64_t k) const;
   [[nodiscard]] const sft::ChatTemplate& prompt_template() const { return template_; }
 
  private:
-  QuestionSource(KeyedRandom random, sft::ChatTemplate prompt_template) : random_(random), template_(std::move(prompt_template)) {}
+  QuestionSource(KeyedRandom random, sft::ChatTemplate prompt_template)
+      : random_(random), template_(std::move(prompt_template)) {}
   KeyedRandom random_;
   sft::ChatTemplate template_;
   std::optional<Mixture> mixture_;
@@ -51,6 +55,8 @@ class QuestionSource {
 };
 
 /// A permutation of 0..count-1 for `epoch`, keyed.
-std::vector<std::uint32_t> ShuffledOrder(std::size_t count, std::uint64_t epoch, KeyedRandom random);
+std::vector<std::uint32_t> ShuffledOrder(std::size_t count,
+                                         std::uint64_t epoch,
+                                         KeyedRandom random);
 
 }  // namespace aha::pipelines

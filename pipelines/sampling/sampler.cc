@@ -5,7 +5,9 @@ namespace {
 
 class LocalSampler : public Sampler {
  public:
-  LocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu)
+  LocalSampler(const policy::Weights& weights,
+               const std::vector<std::int32_t>& stop_ids,
+               const policy::cpu::Cpu& cpu)
       : weights_(weights), stop_ids_(stop_ids), cpu_(cpu) {}
 
   Status Publish(const policy::Weights& /*weights*/, std::uint64_t /*version*/) override {
@@ -29,7 +31,9 @@ class LocalSampler : public Sampler {
 
 }  // namespace
 
-std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights, const std::vector<std::int32_t>& stop_ids, const policy::cpu::Cpu& cpu) {
+std::unique_ptr<Sampler> MakeLocalSampler(const policy::Weights& weights,
+                                          const std::vector<std::int32_t>& stop_ids,
+                                          const policy::cpu::Cpu& cpu) {
   return std::make_unique<LocalSampler>(weights, stop_ids, cpu);
 }
 

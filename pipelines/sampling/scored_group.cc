@@ -21,7 +21,9 @@ proto::SampleRequest MakeUnit(const SamplePlan& plan, std::uint64_t unit) {
 }
 
 // Tokens inside the first think block; with `opened` the prompt has begun it.
-std::int64_t ThinkingTokens(const proto::Completion& completion, const policy::Tokenizer& tokenizer, bool opened) {
+std::int64_t ThinkingTokens(const proto::Completion& completion,
+                            const policy::Tokenizer& tokenizer,
+                            bool opened) {
   const auto open = tokenizer.IdOf("<think>");
   const auto close = tokenizer.IdOf("</think>");
   if (!open || !close) return 0;
@@ -39,11 +41,15 @@ std::int64_t ThinkingTokens(const proto::Completion& completion, const policy::T
 std::string TextOf(const proto::Completion& completion, const Experience& experience) {
   std::vector<std::int32_t> ids(completion.ids().begin(), completion.ids().end());
   const auto& stops = experience.stop_ids;
-  if (!ids.empty() && std::find(stops.begin(), stops.end(), ids.back()) != stops.end()) ids.pop_back();
+  if (!ids.empty() && std::find(stops.begin(), stops.end(), ids.back()) != stops.end())
+    ids.pop_back();
   return experience.tokenizer->Decode(ids);
 }
 
-proto::ScoreItem ItemOf(const Question& question, const proto::Completion& completion, const sft::ChatTemplate& prompt_template, std::size_t index) {
+proto::ScoreItem ItemOf(const Question& question,
+                        const proto::Completion& completion,
+                        const sft::ChatTemplate& prompt_template,
+                        std::size_t index) {
   proto::ScoreItem item;
   item.set_id(std::to_string(index));
   item.set_prompt(question.question);
@@ -55,7 +61,9 @@ proto::ScoreItem ItemOf(const Question& question, const proto::Completion& compl
   return item;
 }
 
-ScoredGroup MakeGroup(const Question& question, std::vector<std::int32_t> prompt_ids, const RewardPlan& rewards) {
+ScoredGroup MakeGroup(const Question& question,
+                      std::vector<std::int32_t> prompt_ids,
+                      const RewardPlan& rewards) {
   ScoredGroup group;
   group.question = question;
   proto::GroupRecord& record = group.record;
@@ -66,12 +74,17 @@ ScoredGroup MakeGroup(const Question& question, std::vector<std::int32_t> prompt
   record.set_language(question.language);
   record.set_question(question.question);
   record.set_reference(question.reference);
-  for (const std::int32_t id : prompt_ids) record.add_prompt_ids(static_cast<std::uint32_t>(id));
-  for (const proto::RewardSpec& spec : rewards.specs) record.add_reward(spec.name());
+  for (const std::int32_t id : prompt_ids)
+    record.add_prompt_ids(static_cast<std::uint32_t>(id));
+  for (const proto::RewardSpec& spec : rewards.specs)
+    record.add_reward(spec.name());
   return group;
 }
 
-void TakeOutcomes(const proto::ItemOutcome& scored, const RewardPlan& plan, std::size_t scored_bytes, const policy::Tokenizer& tokenizer,
+void TakeOutcomes(const proto::ItemOutcome& scored,
+                  const RewardPlan& plan,
+                  std::size_t scored_bytes,
+                  const policy::Tokenizer& tokenizer,
                   proto::SampleRecord& sample) {
   for (const proto::Outcome& outcome : scored.outcomes()) {
     proto::Outcome& recorded = *sample.add_outcome();
@@ -107,20 +120,24 @@ std::uint64_t UnitCount(std::uint64_t questions, std::uint64_t prompts_per_unit)
   return (questions + prompts_per_unit - 1) / prompts_per_unit;
 }
 
-Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, const std::vector<Question>& questions,
-                                                const SamplePlan& plan, const RewardPlan& rewards,
+Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience,
+                                                const std::vector<Question>& questions,
+                                                const SamplePlan& plan,
+                                                const RewardPlan& rewards,
                                                 const std::function<void()>& on_unit) {
   std::vector<ScoredGroup> groups;
   std::vector<proto::SampleRequest> units;
   for (std::size_t q = 0; q < questions.size(); ++q) {
     const Question& question = questions[q];
-    AHA_ASSIGN(std::vector<std::int32_t> prompt_ids, experience.tokenizer->Encode(experience.prompt_template->Apply(question.question)));
+    AHA_ASSIGN(std::vector<std::int32_t> prompt_ids,
+               experience.tokenizer->Encode(experience.prompt_template->Apply(question.question)));
     if (q % plan.prompts_per_unit == 0) units.push_back(MakeUnit(plan, units.size()));
     proto::GroupRequest& request = *units.back().add_groups();
     request.set_prompt_id(question.id);
     request.set_visit(question.visit);
     request.set_samples(plan.samples);
-    for (const std::int32_t id : prompt_ids) request.add_prompt_ids(static_cast<std::uint32_t>(id));
+    for (const std::int32_t id : prompt_ids)
+      request.add_prompt_ids(static_cast<std::uint32_t>(id));
     groups.push_back(MakeGroup(question, std::move(prompt_ids), rewards));
   }
   AHA_ASSIGN(std::vector<proto::SampleReply> replies, experience.sampler->Run(units, on_unit));
@@ -132,8 +149,10 @@ Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, co
       if (i > 0 && i % static_cast<int>(plan.samples) == 0) ++group;
       proto::Completion& completion = *reply.mutable_completions(i);
       completion.set_text(TextOf(completion, experience));
-      items.push_back(ItemOf(questions[group], completion, *experience.prompt_template, items.size()));
-      groups[group].thinking_tokens.push_back(ThinkingTokens(completion, *experience.tokenizer, !experience.prompt_template->opens_answer.empty()));
+      items.push_back(
+          ItemOf(questions[group], completion, *experience.prompt_template, items.size()));
+      groups[group].thinking_tokens.push_back(ThinkingTokens(
+          completion, *experience.tokenizer, !experience.prompt_template->opens_answer.empty()));
       groups[group].record.add_sample()->mutable_completion()->Swap(&completion);
     }
     ++group;
@@ -143,7 +162,8 @@ Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, co
   std::size_t at = 0;
   for (ScoredGroup& g : groups) {
     for (proto::SampleRecord& sample : *g.record.mutable_sample()) {
-      TakeOutcomes(scored[at], rewards, items[at].completion().size(), *experience.tokenizer, sample);
+      TakeOutcomes(scored[at], rewards, items[at].completion().size(), *experience.tokenizer,
+                   sample);
       ++at;
     }
   }
@@ -152,7 +172,8 @@ Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, co
 
 std::vector<Metric> Summarise(const std::vector<ScoredGroup>& groups, const RewardPlan& rewards) {
   double samples = 0, tokens = 0, thinking = 0, cut = 0, total = 0, totals = 0, even = 0;
-  std::vector<double> sum(rewards.specs.size(), 0), count(rewards.specs.size(), 0), failed(rewards.specs.size(), 0);
+  std::vector<double> sum(rewards.specs.size(), 0), count(rewards.specs.size(), 0),
+      failed(rewards.specs.size(), 0);
   for (const ScoredGroup& group : groups) {
     std::vector<double> seen;
     for (int s = 0; s < group.record.sample_size(); ++s) {
@@ -176,9 +197,12 @@ std::vector<Metric> Summarise(const std::vector<ScoredGroup>& groups, const Rewa
         }
       }
     }
-    even += std::all_of(seen.begin(), seen.end(), [&](double v) { return v == seen.front(); }) ? 1 : 0;
+    even +=
+        std::all_of(seen.begin(), seen.end(), [&](double v) { return v == seen.front(); }) ? 1 : 0;
   }
-  const auto mean = [](double value, double n) { return n > 0 ? value / n : std::numeric_limits<double>::quiet_NaN(); };
+  const auto mean = [](double value, double n) {
+    return n > 0 ? value / n : std::numeric_limits<double>::quiet_NaN();
+  };
   std::vector<Metric> metrics = {{"reward", mean(total, totals)}};
   for (std::size_t c = 0; c < rewards.specs.size(); ++c) {
     metrics.push_back({"reward/" + rewards.specs[c].name(), mean(sum[c], count[c])});

@@ -1,5 +1,6 @@
 #pragma once
-/// Questions in, scored groups of completions out: what RL, rejection sampling and evaluation share.
+/// Questions in, scored groups of completions out: what RL, rejection sampling and evaluation
+/// share.
 
 #include <cstdint>
 #include <functional>
@@ -42,7 +43,7 @@ struct SamplePlan {
 /// A group's record together with what is derived from it.
 struct ScoredGroup {
   Question question;
-  proto::GroupRecord record;               ///< as it goes to groups.bin
+  proto::GroupRecord record;                  ///< as it goes to groups.bin
   std::vector<std::int64_t> thinking_tokens;  ///< one a sample: tokens inside the first think block
 };
 
@@ -55,10 +56,12 @@ struct Experience {
   std::vector<std::int32_t> stop_ids;  ///< any of them ends a completion
 };
 
-/// Samples `plan.samples` completions of each question and scores them. `on_unit` hears of each unit
-/// of work sampled. A component that failed leaves the sample's total unset (law 5).
-Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience, const std::vector<Question>& questions,
-                                                const SamplePlan& plan, const RewardPlan& rewards,
+/// Samples `plan.samples` completions of each question and scores them. `on_unit` hears of each
+/// unit of work sampled. A component that failed leaves the sample's total unset (law 5).
+Result<std::vector<ScoredGroup>> SampleAndScore(const Experience& experience,
+                                                const std::vector<Question>& questions,
+                                                const SamplePlan& plan,
+                                                const RewardPlan& rewards,
                                                 const std::function<void()>& on_unit = {});
 
 /// How many units SampleAndScore makes of so many questions.

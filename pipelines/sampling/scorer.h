@@ -21,12 +21,16 @@ namespace aha::pipelines {
 
 class Scorer {
  public:
-  /// Without endpoints, starts a service in this process on inproc; else connects to those services,
-  /// encrypted with the keys of `curve` if there are any. `registry` is borrowed.
-  static Result<std::unique_ptr<Scorer>> Start(const rewards::Registry& registry, const std::vector<std::string>& endpoints,
-                                               const std::optional<rewards::ClientCurve>& curve = {});
-  /// As the recipe says: its reward_endpoint, reward_key and reward_server_key, files relative to `folder`.
-  static Result<std::unique_ptr<Scorer>> StartFor(const rewards::Registry& registry, const proto::Recipe& recipe,
+  /// Without endpoints, starts a service in this process on inproc; else connects to those
+  /// services, encrypted with the keys of `curve` if there are any. `registry` is borrowed.
+  static Result<std::unique_ptr<Scorer>> Start(
+      const rewards::Registry& registry,
+      const std::vector<std::string>& endpoints,
+      const std::optional<rewards::ClientCurve>& curve = {});
+  /// As the recipe says: its reward_endpoint, reward_key and reward_server_key, files relative to
+  /// `folder`.
+  static Result<std::unique_ptr<Scorer>> StartFor(const rewards::Registry& registry,
+                                                  const proto::Recipe& recipe,
                                                   const std::filesystem::path& folder);
   ~Scorer();
   Scorer(const Scorer&) = delete;
@@ -34,7 +38,8 @@ class Scorer {
 
   /// One outcome an item and reward, in order; what no service answered is a typed failure.
   Result<std::vector<proto::ItemOutcome>> Score(const std::vector<proto::RewardSpec>& rewards,
-                                                const std::vector<proto::ScoreItem>& items, Deadline deadline);
+                                                const std::vector<proto::ScoreItem>& items,
+                                                Deadline deadline);
 
  private:
   Scorer() = default;

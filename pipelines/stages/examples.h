@@ -1,5 +1,6 @@
 #pragma once
-/// What a reject stage makes and an SFT stage trains on: DATA/examples.jsonl, one JSON object a line.
+/// What a reject stage makes and an SFT stage trains on: DATA/examples.jsonl, one JSON object a
+/// line.
 
 #include <filesystem>
 #include <string>
@@ -19,7 +20,8 @@ struct TrainingExample {
 
 inline constexpr char kExamplesFile[] = "examples.jsonl";
 
-Status WriteExamples(const std::filesystem::path& file, const std::vector<TrainingExample>& examples);
+Status WriteExamples(const std::filesystem::path& file,
+                     const std::vector<TrainingExample>& examples);
 /// kCorrupt, as "file:line: ...", for a line that is not such an object.
 Result<std::vector<TrainingExample>> ReadExamples(const std::filesystem::path& file);
 

@@ -31,7 +31,8 @@ Status CheckStage(const proto::Stage& stage, const rewards::Registry* registry) 
   for (const proto::RewardTerm& term : stage.rl().reward()) {
     AHA_TRY(CheckReward(*registry, term.name(), term.config()));
     if (term.isolate() && registry->Find(term.name())->file.empty()) {
-      return Fail(Code::kInvalidArgument, "reward {}: `isolate` is for plug-ins, this one is built in", term.name());
+      return Fail(Code::kInvalidArgument,
+                  "reward {}: `isolate` is for plug-ins, this one is built in", term.name());
     }
   }
   for (const proto::Keep& keep : stage.reject().keep()) {

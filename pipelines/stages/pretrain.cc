@@ -21,7 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kEndOfText[] = "<|endoftext|>";
-// Llama 3's pattern, but that a number takes the blank before it along, as words do: half the tokens.
+// Llama 3's pattern, but that a number takes the blank before it along, as words do: half the
+// tokens.
 constexpr char kPattern[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 // Documents that the tokenizer is trained on, and those that the held-out loss is taken over.
@@ -35,7 +36,9 @@ policy::Family FamilyOf(const std::string& model_type) {
   return policy::Family::kDeepseekV3;
 }
 
-policy::PolicyConfig ConfigOf(const proto::Architecture& a, std::int64_t vocab, std::int32_t stop_id) {
+policy::PolicyConfig ConfigOf(const proto::Architecture& a,
+                              std::int64_t vocab,
+                              std::int32_t stop_id) {
   policy::PolicyConfig c;
   c.family = FamilyOf(a.model_type());
   c.vocab_size = vocab;
@@ -44,7 +47,8 @@ policy::PolicyConfig ConfigOf(const proto::Architecture& a, std::int64_t vocab, 
   c.moe_intermediate_size = a.moe_intermediate_size();
   c.num_hidden_layers = a.num_hidden_layers();
   c.num_attention_heads = a.num_attention_heads();
-  c.num_key_value_heads = a.num_key_value_heads() > 0 ? a.num_key_value_heads() : a.num_attention_heads();
+  c.num_key_value_heads =
+      a.num_key_value_heads() > 0 ? a.num_key_value_heads() : a.num_attention_heads();
   c.head_dim = a.head_dim() > 0 ? a.head_dim() : a.hidden_size() / a.num_attention_heads();
   c.tie_word_embeddings = a.tie_word_embeddings();
   c.q_lora_rank = a.q_lora_rank();
@@ -96,13 +100,15 @@ class PretrainStage {
                         {"learning_rate", rate}};
       const bool last = step + 1 == recipe_.steps();
       if (last) {
-        AHA_ASSIGN(const double held_out, sft::EvaluateLoss(*weights_, *io_.cpu, held_out_, recipe_.micro_batch_tokens()));
+        AHA_ASSIGN(const double held_out,
+                   sft::EvaluateLoss(*weights_, *io_.cpu, held_out_, recipe_.micro_batch_tokens()));
         report.metrics.push_back({"held_out_loss", held_out});
       }
       AHA_TRY(metrics_file.Write(step + 1, report.metrics));
       if (last || (step + 1) % recipe_.commit_every() == 0) {
         const Status committed = state_->Commit(step + 1);
-        if (!committed) return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
+        if (!committed)
+          return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
       }
       progress.Advance(1, fmt::format("loss {:.4f}", trained.loss));
     }
@@ -115,18 +121,24 @@ class PretrainStage {
   Status Prepare() {
     AHA_ASSIGN(const sft::ChatTemplate prompt_template, sft::FindChatTemplate("aha"));
     AHA_ASSIGN(corpus_, CorpusMaker::Make(recipe_.corpus(), io_.recipe->seed(),
-                                          [prompt_template](std::string_view q) { return prompt_template.Apply(q); }));
+                                          [prompt_template](std::string_view q) {
+                                            return prompt_template.Apply(q);
+                                          }));
     AHA_TRY(MakeTokenizer());
     AHA_ASSIGN(tokenizer_, policy::Tokenizer::Load(io_.folder / "tokenizer" / "tokenizer.json"));
     stop_id_ = tokenizer_->IdOf(kEndOfText).value_or(-1);
-    // By way of config.json: what that would refuse must not be trained, and the family fills in the rest.
-    const policy::PolicyConfig asked =
-        ConfigOf(recipe_.architecture(), static_cast<std::int64_t>(tokenizer_->vocab_size()), stop_id_);
-    AHA_ASSIGN(const policy::PolicyConfig config,
-               policy::ParseConfig(policy::ConfigJson(asked), io_.stage->name() + ": architecture"));
-    weights_ = policy::Weights::Initial(config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
+    // By way of config.json: what that would refuse must not be trained, and the family fills in
+    // the rest.
+    const policy::PolicyConfig asked = ConfigOf(
+        recipe_.architecture(), static_cast<std::int64_t>(tokenizer_->vocab_size()), stop_id_);
+    AHA_ASSIGN(
+        const policy::PolicyConfig config,
+        policy::ParseConfig(policy::ConfigJson(asked), io_.stage->name() + ": architecture"));
+    weights_ = policy::Weights::Initial(
+        config, KeyedRandom(io_.recipe->seed(), "initial/" + io_.stage->name()));
     trainer_.emplace(*weights_, *io_.cpu, TrainerOptionsOf(recipe_));
-    state_.emplace(io_.folder, *io_.cpu, *weights_, trainer_->optimizer(), nullptr, std::vector<std::string>{kMetricsFile, kEventFile});
+    state_.emplace(io_.folder, *io_.cpu, *weights_, trainer_->optimizer(), nullptr,
+                   std::vector<std::string>{kMetricsFile, kEventFile});
     for (std::uint64_t k = 0; k < kHeldOut; ++k) {
       AHA_ASSIGN(held_out_.emplace_back(), ExampleAt(kFirstHeldOut + k));
     }
@@ -143,9 +155,14 @@ class PretrainStage {
     policy::TrainOptions options;
     options.vocab_size = static_cast<std::int32_t>(recipe_.vocab_size());
     options.pattern = kPattern;
-    options.added_tokens = {{kEndOfText, true}, {"<think>", false}, {"</think>", false}, {"<answer>", false}, {"</answer>", false}};
+    options.added_tokens = {{kEndOfText, true},
+                            {"<think>", false},
+                            {"</think>", false},
+                            {"<answer>", false},
+                            {"</answer>", false}};
     AHA_ASSIGN(const std::string json, policy::TrainBpe(documents, options));
-    AHA_ASSIGN(const policy::Tokenizer tokenizer, policy::Tokenizer::FromText(json, "the trained tokenizer"));
+    AHA_ASSIGN(const policy::Tokenizer tokenizer,
+               policy::Tokenizer::FromText(json, "the trained tokenizer"));
     policy::TokenizerConfig config;
     config.eos_token = kEndOfText;
     config.bos_token = kEndOfText;
@@ -164,22 +181,25 @@ class PretrainStage {
     return example;
   }
 
-  // Documents in order until the batch is full. A batch's first document follows from the lengths of
-  // all before it, so a resumed stage counts its way there once.
+  // Documents in order until the batch is full. A batch's first document follows from the lengths
+  // of all before it, so a resumed stage counts its way there once.
   Result<std::vector<sft::Example>> NextBatch() {
     std::vector<sft::Example> batch;
-    for (std::size_t tokens = 0; tokens < recipe_.batch_tokens(); tokens += batch.back().ids.size()) {
+    for (std::size_t tokens = 0; tokens < recipe_.batch_tokens();
+         tokens += batch.back().ids.size()) {
       AHA_ASSIGN(batch.emplace_back(), ExampleAt(next_document_++));
     }
     return batch;
   }
 
   Status FindDocument(std::uint64_t steps) {
-    for (std::uint64_t s = 0; s < steps; ++s) AHA_TRY(NextBatch());
+    for (std::uint64_t s = 0; s < steps; ++s)
+      AHA_TRY(NextBatch());
     return {};
   }
 
-  static constexpr std::uint64_t kFirstHeldOut = std::uint64_t{1} << 40U;  // never reached by training
+  static constexpr std::uint64_t kFirstHeldOut = std::uint64_t{1}
+                                                 << 40U;  // never reached by training
   const StageIo& io_;
   const proto::Pretrain& recipe_;
   std::optional<CorpusMaker> corpus_;
@@ -194,6 +214,8 @@ class PretrainStage {
 
 }  // namespace
 
-Result<StageReport> RunPretrain(const StageIo& io) { return PretrainStage(io).Run(); }
+Result<StageReport> RunPretrain(const StageIo& io) {
+  return PretrainStage(io).Run();
+}
 
 }  // namespace aha::pipelines

@@ -1,4 +1,5 @@
-// Rejection sampling: sample a policy, keep what passes, join general data; the data of an SFT stage.
+// Rejection sampling: sample a policy, keep what passes, join general data; the data of an SFT
+// stage.
 
 #include <algorithm>
 #include <map>
@@ -62,11 +63,14 @@ class RejectStage {
       }
     }
     AskSolver(unanswered);
-    if (recipe_.max_examples() > 0 && examples_.size() > recipe_.max_examples()) examples_.resize(recipe_.max_examples());
+    if (recipe_.max_examples() > 0 && examples_.size() > recipe_.max_examples())
+      examples_.resize(recipe_.max_examples());
     AHA_TRY(AddGeneral());
     if (examples_.empty()) {
-      return Fail(Code::kInvalidArgument, "stage {}: none of {} samples passed the filters, and solver_below is {}", io_.stage->name(),
-                  recipe_.prompt_count() * recipe_.samples(), recipe_.solver_below());
+      return Fail(Code::kInvalidArgument,
+                  "stage {}: none of {} samples passed the filters, and solver_below is {}",
+                  io_.stage->name(), recipe_.prompt_count() * recipe_.samples(),
+                  recipe_.solver_below());
     }
     return Publish();
   }
@@ -74,13 +78,16 @@ class RejectStage {
  private:
   Result<std::vector<ScoredGroup>> SampleAll() {
     AHA_ASSIGN(const Model model, LoadModel(io_.init, Use::kInference));
-    AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(recipe_.prompts(), Split::kTrain, io_.recipe->seed(),
-                                                                 io_.stage->name(), io_.recipe_folder, io_.init));
+    AHA_ASSIGN(const QuestionSource source,
+               QuestionSource::Make(recipe_.prompts(), Split::kTrain, io_.recipe->seed(),
+                                    io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(const std::unique_ptr<Scorer> scorer,
                Scorer::StartFor(*io_.registry, *io_.recipe, io_.recipe_folder));
-    AHA_ASSIGN(const std::unique_ptr<Sampler> sampler, MakeSampler(io_, model, std::chrono::seconds(recipe_.rollout_timeout_s())));
+    AHA_ASSIGN(const std::unique_ptr<Sampler> sampler,
+               MakeSampler(io_, model, std::chrono::seconds(recipe_.rollout_timeout_s())));
     RewardPlan rewards;
-    for (const proto::Keep& keep : recipe_.keep()) rewards.Add(keep.reward(), 0, keep.config());
+    for (const proto::Keep& keep : recipe_.keep())
+      rewards.Add(keep.reward(), 0, keep.config());
     SamplePlan plan;
     plan.seed = io_.recipe->seed();
     plan.stage = io_.stage->name();
@@ -93,10 +100,13 @@ class RejectStage {
     for (std::uint64_t k = 0; k < recipe_.prompt_count(); ++k) {
       AHA_ASSIGN(questions.emplace_back(), source.At(k));
     }
-    Progress progress(UnitCount(questions.size(), plan.prompts_per_unit), io_.stage->name() + " (units)");
+    Progress progress(UnitCount(questions.size(), plan.prompts_per_unit),
+                      io_.stage->name() + " (units)");
     AHA_TRY(sampler->Publish(model.weights, plan.weights_version));
-    const Experience experience{sampler.get(), scorer.get(), &model.tokenizer, &source.prompt_template(), model.stop_ids};
-    AHA_ASSIGN(std::vector<ScoredGroup> groups, SampleAndScore(experience, questions, plan, rewards, [&] { progress.Advance(1); }));
+    const Experience experience{sampler.get(), scorer.get(), &model.tokenizer,
+                                &source.prompt_template(), model.stop_ids};
+    AHA_ASSIGN(std::vector<ScoredGroup> groups,
+               SampleAndScore(experience, questions, plan, rewards, [&] { progress.Advance(1); }));
     AHA_ASSIGN(AppendFile file, AppendFile::Open(io_.folder / "groups.bin"));
     for (const ScoredGroup& group : groups) {
       AHA_ASSIGN(const std::string bytes, Delimited(group.record));
@@ -106,7 +116,8 @@ class RejectStage {
   }
 
   void AddExample(const Question& question, std::string completion, const std::string& source) {
-    examples_.push_back({question.question, std::move(completion), question.language, question.family, source});
+    examples_.push_back(
+        {question.question, std::move(completion), question.language, question.family, source});
     ++tallies_[question.language].examples[source];
   }
 
@@ -129,7 +140,10 @@ class RejectStage {
       const double share = static_cast<double>(tally.answered) / static_cast<double>(tally.prompts);
       if (share >= recipe_.solver_below() || !group->question.problem) continue;
       const ThoughtStyle style{ThoughtIn(group->question.language), 0};
-      AddExample(group->question, WriteCompletion(*group->question.problem, style, random.With(group->question.visit)), "solver");
+      AddExample(
+          group->question,
+          WriteCompletion(*group->question.problem, style, random.With(group->question.visit)),
+          "solver");
     }
   }
 
@@ -138,8 +152,9 @@ class RejectStage {
     proto::Prompts prompts;
     *prompts.mutable_task() = recipe_.general();
     prompts.set_template_("plain");  // questions alone are taken from it
-    AHA_ASSIGN(const QuestionSource source, QuestionSource::Make(prompts, Split::kTrain, io_.recipe->seed(),
-                                                                 io_.stage->name() + "/general", io_.recipe_folder, io_.init));
+    AHA_ASSIGN(const QuestionSource source,
+               QuestionSource::Make(prompts, Split::kTrain, io_.recipe->seed(),
+                                    io_.stage->name() + "/general", io_.recipe_folder, io_.init));
     const KeyedRandom random(io_.recipe->seed(), "general/" + io_.stage->name());
     for (std::uint64_t k = 0; k < recipe_.general_count(); ++k) {
       AHA_ASSIGN(const Question question, source.At(k));
@@ -154,10 +169,14 @@ class RejectStage {
     StageReport report;
     std::map<std::string, std::uint64_t> by_source;
     for (const auto& [language, tally] : tallies_) {
-      counts[language] = {{"prompts", tally.prompts}, {"answered_by_policy", tally.answered}, {"examples", tally.examples}};
-      for (const auto& [source, count] : tally.examples) by_source[source] += count;
+      counts[language] = {{"prompts", tally.prompts},
+                          {"answered_by_policy", tally.answered},
+                          {"examples", tally.examples}};
+      for (const auto& [source, count] : tally.examples)
+        by_source[source] += count;
     }
-    for (const auto& [source, count] : by_source) report.metrics.push_back({"examples/" + source, static_cast<double>(count)});
+    for (const auto& [source, count] : by_source)
+      report.metrics.push_back({"examples/" + source, static_cast<double>(count)});
     report.metrics.push_back({"examples", static_cast<double>(examples_.size())});
     report.checkpoint = io_.folder / "data";
     AHA_TRY(WriteWholeFolder(report.checkpoint, [&](const fs::path& aside) -> Status {
@@ -175,6 +194,8 @@ class RejectStage {
 
 }  // namespace
 
-Result<StageReport> RunReject(const StageIo& io) { return RejectStage(io).Run(); }
+Result<StageReport> RunReject(const StageIo& io) {
+  return RejectStage(io).Run();
+}
 
 }  // namespace aha::pipelines

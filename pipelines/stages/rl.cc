@@ -23,7 +23,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 RewardPlan RewardsOf(const proto::Rl& rl) {
   RewardPlan plan;
@@ -48,45 +50,57 @@ SamplePlan SamplePlanOf(const StageIo& io, const proto::Rl& rl) {
   return plan;
 }
 
-void AddLearnMetrics(const grpo::LearnReport& report, std::size_t samples, double rate, double sample_seconds, double learn_seconds,
+void AddLearnMetrics(const grpo::LearnReport& report,
+                     std::size_t samples,
+                     double rate,
+                     double sample_seconds,
+                     double learn_seconds,
                      std::vector<Metric>& metrics) {
   // A step without a token to learn from has no entropy and no ratio; 0 would be a figure.
-  const auto of = [&](double value) { return report.tokens > 0 ? value : std::numeric_limits<double>::quiet_NaN(); };
-  metrics.insert(metrics.end(), {{"loss", report.loss},
-                                 {"entropy", of(report.entropy)},
-                                 {"kl", of(report.kl)},
-                                 {"kl_k1", of(report.kl_k1)},
-                                 {"kl_k2", of(report.kl_k2)},
-                                 {"clip_fraction", of(report.clip_fraction)},
-                                 {"clip_fraction/low", of(report.clip_low)},
-                                 {"clip_fraction/high", of(report.clip_high)},
-                                 {"clip_fraction/dual", of(report.clip_dual)},
-                                 {"ratio_mean", of(report.ratio_mean)},
-                                 {"ratio_max", of(report.ratio_max)},
-                                 {"off_policy_weight", of(report.off_policy_weight)},
-                                 {"off_policy_cut", of(report.off_policy_cut)},
-                                 {"samples/busy", static_cast<double>(samples) - static_cast<double>(report.idle_samples)},
-                                 {"samples/idle", static_cast<double>(report.idle_samples)},
-                                 {"samples/masked", static_cast<double>(report.masked_samples)},
-                                 {"samples/dropped", static_cast<double>(report.dropped_samples)},
-                                 {"rollout_logprob_difference", of(report.rollout_difference)},
-                                 {"gradient_norm", of(report.update.gradient_norm)},
-                                 {"expert_load_max_violation", of(report.update.max_violation)},
-                                 {"expert_load/busiest_share", of(report.update.health.busiest_share)},
-                                 {"expert_load/idlest_share", of(report.update.health.idlest_share)},
-                                 {"expert_load/dead_experts", of(static_cast<double>(report.update.health.dead))},
-                                 {"expert_load/entropy", of(report.update.health.entropy)},
-                                 {"learning_rate", rate},
-                                 {"seconds/sample_and_score", sample_seconds},
-                                 {"seconds/learn", learn_seconds}});
+  const auto of = [&](double value) {
+    return report.tokens > 0 ? value : std::numeric_limits<double>::quiet_NaN();
+  };
+  metrics.insert(
+      metrics.end(),
+      {{"loss", report.loss},
+       {"entropy", of(report.entropy)},
+       {"kl", of(report.kl)},
+       {"kl_k1", of(report.kl_k1)},
+       {"kl_k2", of(report.kl_k2)},
+       {"clip_fraction", of(report.clip_fraction)},
+       {"clip_fraction/low", of(report.clip_low)},
+       {"clip_fraction/high", of(report.clip_high)},
+       {"clip_fraction/dual", of(report.clip_dual)},
+       {"ratio_mean", of(report.ratio_mean)},
+       {"ratio_max", of(report.ratio_max)},
+       {"off_policy_weight", of(report.off_policy_weight)},
+       {"off_policy_cut", of(report.off_policy_cut)},
+       {"samples/busy", static_cast<double>(samples) - static_cast<double>(report.idle_samples)},
+       {"samples/idle", static_cast<double>(report.idle_samples)},
+       {"samples/masked", static_cast<double>(report.masked_samples)},
+       {"samples/dropped", static_cast<double>(report.dropped_samples)},
+       {"rollout_logprob_difference", of(report.rollout_difference)},
+       {"gradient_norm", of(report.update.gradient_norm)},
+       {"expert_load_max_violation", of(report.update.max_violation)},
+       {"expert_load/busiest_share", of(report.update.health.busiest_share)},
+       {"expert_load/idlest_share", of(report.update.health.idlest_share)},
+       {"expert_load/dead_experts", of(static_cast<double>(report.update.health.dead))},
+       {"expert_load/entropy", of(report.update.health.entropy)},
+       {"learning_rate", rate},
+       {"seconds/sample_and_score", sample_seconds},
+       {"seconds/learn", learn_seconds}});
 }
 
 // One RL stage while it runs.
 class RlStage {
  public:
   explicit RlStage(const StageIo& io)
-      : io_(io), rl_(io.stage->rl()), rewards_(RewardsOf(rl_)), plan_(SamplePlanOf(io, rl_)),
-        schedule_(ScheduleOf(rl_.optimizer(), rl_.steps())), alarms_(rl_.alarms()) {}
+      : io_(io),
+        rl_(io.stage->rl()),
+        rewards_(RewardsOf(rl_)),
+        plan_(SamplePlanOf(io, rl_)),
+        schedule_(ScheduleOf(rl_.optimizer(), rl_.steps())),
+        alarms_(rl_.alarms()) {}
 
   Result<StageReport> Run() {
     AHA_TRY(Prepare());
@@ -112,10 +126,12 @@ class RlStage {
       AHA_TRY(alarmed);
       if ((step + 1) % rl_.commit_every() == 0 || step + 1 == rl_.steps()) {
         const Status committed = state_->Commit(step + 1);
-        if (!committed) return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
+        if (!committed)
+          return tl::unexpected<Error>(state_->AtStep(step, committed.error(), io_.init));
       }
-      progress.Advance(1, fmt::format("reward {:.3f}  {} {:.3f}", ValueOf(report.metrics, "reward"), AccuracyName(),
-                                      ValueOf(report.metrics, "reward/" + AccuracyName())));
+      progress.Advance(
+          1, fmt::format("reward {:.3f}  {} {:.3f}", ValueOf(report.metrics, "reward"),
+                         AccuracyName(), ValueOf(report.metrics, "reward/" + AccuracyName())));
     }
     report.checkpoint = io_.folder / "checkpoint";
     AHA_TRY(SaveModel(model_->weights, io_.init, report.checkpoint));
@@ -125,23 +141,28 @@ class RlStage {
  private:
   static constexpr char kGroupsFile[] = "groups.bin";
 
-  [[nodiscard]] std::string AccuracyName() const { return rewards_.specs[rewards_.accuracy()].name(); }
+  [[nodiscard]] std::string AccuracyName() const {
+    return rewards_.specs[rewards_.accuracy()].name();
+  }
 
   Status Prepare() {
     const bool with_reference = rl_.kl() > 0;
-    AHA_ASSIGN(model_, LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining));
+    AHA_ASSIGN(model_,
+               LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining));
     if (with_reference) reference_ = model_->weights.Clone(policy::WeightsUse::kInference);
     learner_.emplace(model_->weights, *io_.cpu, LearnerOptionsOf(rl_));
-    state_.emplace(io_.folder, *io_.cpu, model_->weights, learner_->optimizer(), reference_ ? &*reference_ : nullptr,
+    state_.emplace(io_.folder, *io_.cpu, model_->weights, learner_->optimizer(),
+                   reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});
-    AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(), io_.stage->name(), io_.recipe_folder, io_.init));
+    AHA_ASSIGN(questions_, QuestionSource::Make(rl_.prompts(), Split::kTrain, io_.recipe->seed(),
+                                                io_.stage->name(), io_.recipe_folder, io_.init));
     AHA_ASSIGN(scorer_, Scorer::StartFor(*io_.registry, *io_.recipe, io_.recipe_folder));
     AHA_ASSIGN(sampler_, MakeSampler(io_, *model_, std::chrono::seconds(rl_.rollout_timeout_s())));
     return {};
   }
 
-  // What follows from the steps finished before a restart: how many questions have been asked, which
-  // with refill groups.bin alone knows, and what alarms compare with.
+  // What follows from the steps finished before a restart: how many questions have been asked,
+  // which with refill groups.bin alone knows, and what alarms compare with.
   Status GoOn(std::uint64_t step) {
     asked_ = step * rl_.prompts_per_step();
     if (step == 0) return {};
@@ -154,7 +175,8 @@ class RlStage {
       }
     }
     AHA_ASSIGN(const auto lines, ReadMetrics(io_.folder));
-    for (const MetricsOfStep& line : lines) alarms_.Observe(line.step, line.metrics);
+    for (const MetricsOfStep& line : lines)
+      alarms_.Observe(line.step, line.metrics);
     return {};
   }
 
@@ -184,26 +206,31 @@ class RlStage {
     for (std::uint64_t p = 0; p < count; ++p) {
       AHA_ASSIGN(questions.emplace_back(), questions_->At(asked_++));
     }
-    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer, &questions_->prompt_template(), model_->stop_ids};
+    const Experience experience{sampler_.get(), scorer_.get(), &model_->tokenizer,
+                                &questions_->prompt_template(), model_->stop_ids};
     return SampleAndScore(experience, questions, plan_, rewards_);
   }
 
   Result<std::vector<Metric>> Learn(std::uint64_t step, std::vector<ScoredGroup>& groups) {
     const auto start = Clock::now();
-    AHA_ASSIGN(const std::vector<grpo::Sample> samples, MakeSamples(rl_, groups, [&](const std::vector<grpo::Sample>& of) {
-      return learner_->KlPenalties(of, *reference_, KlEstimateOf(rl_));
-    }));
+    AHA_ASSIGN(const std::vector<grpo::Sample> samples,
+               MakeSamples(rl_, groups, [&](const std::vector<grpo::Sample>& of) {
+                 return learner_->KlPenalties(of, *reference_, KlEstimateOf(rl_));
+               }));
     std::vector<Metric> metrics = Summarise(groups, rewards_);
     for (Metric& metric : metrics) {
       if (metric.name == "groups_without_signal") metric.value = ShareWithoutSignal(rl_, groups);
     }
     if (std::isnan(ValueOf(metrics, "reward"))) {
-      return Fail(Code::kInternal, "no sample of {} groups has a reward; the first failure: {}", groups.size(), FirstFailure(groups));
+      return Fail(Code::kInternal, "no sample of {} groups has a reward; the first failure: {}",
+                  groups.size(), FirstFailure(groups));
     }
     const double rate = schedule_.At(static_cast<std::int64_t>(step));
-    AHA_ASSIGN(const grpo::LearnReport learned, learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
+    AHA_ASSIGN(const grpo::LearnReport learned,
+               learner_->Step(samples, reference_ ? &*reference_ : nullptr, rate));
     not_finite_ = learned.not_finite;
-    if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0) reference_->CopyFrom(model_->weights);
+    if (reference_ && rl_.reference_every() > 0 && (step + 1) % rl_.reference_every() == 0)
+      reference_->CopyFrom(model_->weights);
     metrics.push_back({"groups_sampled", static_cast<double>(groups.size())});
     metrics.push_back({"sampling_rounds", static_cast<double>(rounds_)});
     AddLearnMetrics(learned, samples.size(), rate, sample_seconds_, SecondsSince(start), metrics);
@@ -218,8 +245,10 @@ class RlStage {
     for (const Alarm& alarm : alarms) {
       metrics.push_back({"alarm/" + alarm.name, alarm.value});
       if (alarm.stop && status) {
-        status = Fail(Code::kInternal, "{}. Stopped because the recipe says {}: \"stop\"; the last good checkpoint: {}", alarm.message, alarm.name,
-                      state_->LastGood(io_.init));
+        status =
+            Fail(Code::kInternal,
+                 "{}. Stopped because the recipe says {}: \"stop\"; the last good checkpoint: {}",
+                 alarm.message, alarm.name, state_->LastGood(io_.init));
       } else if (alarm.onset) {
         spdlog::warn("{}: {}", io_.stage->name(), alarm.message);
       }
@@ -233,7 +262,8 @@ class RlStage {
         for (int c = 0; c < sample.outcome_size(); ++c) {
           if (!sample.outcome(c).has_failure()) continue;
           const proto::Failure& failure = sample.outcome(c).failure();
-          return fmt::format("{}: {}: {}", group.record.reward(c), proto::Failure::Kind_Name(failure.kind()), failure.detail());
+          return fmt::format("{}: {}: {}", group.record.reward(c),
+                             proto::Failure::Kind_Name(failure.kind()), failure.detail());
         }
       }
     }
@@ -246,9 +276,9 @@ class RlStage {
   SamplePlan plan_;
   policy::Schedule schedule_;
   Alarms alarms_;
-  std::uint64_t asked_ = 0;      // questions
-  std::uint64_t rounds_ = 1;     // of sampling, in this step
-  std::string not_finite_;       // of this step
+  std::uint64_t asked_ = 0;   // questions
+  std::uint64_t rounds_ = 1;  // of sampling, in this step
+  std::string not_finite_;    // of this step
   std::optional<Model> model_;
   std::optional<policy::Weights> reference_;
   std::optional<grpo::Learner> learner_;
@@ -261,6 +291,8 @@ class RlStage {
 
 }  // namespace
 
-Result<StageReport> RunRl(const StageIo& io) { return RlStage(io).Run(); }
+Result<StageReport> RunRl(const StageIo& io) {
+  return RlStage(io).Run();
+}
 
 }  // namespace aha::pipelines

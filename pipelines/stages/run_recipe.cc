@@ -7,7 +7,6 @@
 #include <chrono>
 #include <fstream>
 
-
 #include "base/content_hash.h"
 #include "base/log.h"
 #include "base/whole_file.h"
@@ -33,28 +32,40 @@ std::uint64_t PeakBytes() {
 // Names of the rewards that a stage scores with.
 std::vector<std::string> RewardNames(const proto::Stage& stage) {
   std::vector<std::string> names;
-  for (const proto::RewardTerm& term : stage.rl().reward()) names.push_back(term.name());
-  for (const proto::Keep& keep : stage.reject().keep()) names.push_back(keep.reward());
+  for (const proto::RewardTerm& term : stage.rl().reward())
+    names.push_back(term.name());
+  for (const proto::Keep& keep : stage.reject().keep())
+    names.push_back(keep.reward());
   return names;
 }
 
 const proto::Jsonl* JsonlOf(const proto::Stage& stage) {
   if (stage.has_sft() && stage.sft().has_jsonl()) return &stage.sft().jsonl();
   if (stage.has_rl() && stage.rl().prompts().has_jsonl()) return &stage.rl().prompts().jsonl();
-  if (stage.has_reject() && stage.reject().prompts().has_jsonl()) return &stage.reject().prompts().jsonl();
+  if (stage.has_reject() && stage.reject().prompts().has_jsonl())
+    return &stage.reject().prompts().jsonl();
   return nullptr;
 }
 
 class RecipeRun {
  public:
-  RecipeRun(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards, policy::cpu::KernelTarget target, int threads)
-      : loaded_(loaded), run_(run), rewards_(rewards), recipe_(Resolved(loaded.recipe)), cpu_(target, threads) {}
+  RecipeRun(const LoadedRecipe& loaded,
+            RunDirectory& run,
+            const Rewards& rewards,
+            policy::cpu::KernelTarget target,
+            int threads)
+      : loaded_(loaded),
+        run_(run),
+        rewards_(rewards),
+        recipe_(Resolved(loaded.recipe)),
+        cpu_(target, threads) {}
 
   Result<std::vector<StageOutcome>> Run(const std::string& only) {
     AHA_TRY(CheckNames(recipe_, rewards_.registry));
     AHA_TRY(run_.StoreRecipe(ResolvedText(recipe_)));
     AHA_ASSIGN(graph_, run_.ReadStages());
-    for (const proto::Stage& stage : recipe_.stage()) StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));
+    for (const proto::Stage& stage : recipe_.stage())
+      StageOf(graph_, stage.name()).set_kind(std::string(KindOf(stage)));
     AHA_TRY(InviteWorkers(only));
     std::vector<StageOutcome> outcomes;
     for (const proto::Stage& stage : recipe_.stage()) {
@@ -69,12 +80,15 @@ class RecipeRun {
   // Open for the whole run, so that workers stay from stage to stage.
   Status InviteWorkers(const std::string& only) {
     if (recipe_.rollout_endpoint().empty()) return {};
-    const bool samples = std::any_of(recipe_.stage().begin(), recipe_.stage().end(), [&](const proto::Stage& stage) {
-      return (stage.has_rl() || stage.has_reject()) && (only.empty() || stage.name() == only);
-    });
+    const bool samples =
+        std::any_of(recipe_.stage().begin(), recipe_.stage().end(), [&](const proto::Stage& stage) {
+          return (stage.has_rl() || stage.has_reject()) && (only.empty() || stage.name() == only);
+        });
     if (!samples) return {};
     if (recipe_.rollout_endpoint().starts_with("inproc://")) {
-      return Fail(Code::kInvalidArgument, "rollout_endpoint {}: no other process can reach it; use ipc://PATH or tcp://127.0.0.1:PORT",
+      return Fail(Code::kInvalidArgument,
+                  "rollout_endpoint {}: no other process can reach it; use ipc://PATH or "
+                  "tcp://127.0.0.1:PORT",
                   recipe_.rollout_endpoint());
     }
     rollout::CoordinatorOptions options;
@@ -92,16 +106,17 @@ class RecipeRun {
       if (other.name() != stage.init()) continue;
       const fs::path folder = run_.StageFolder(other.name()) / "checkpoint";
       if (fs::exists(folder)) return folder;
-      return Fail(Code::kNotFound, "stage {} starts from stage {}, which has not been run in {}", stage.name(), other.name(),
-                  run_.path().string());
+      return Fail(Code::kNotFound, "stage {} starts from stage {}, which has not been run in {}",
+                  stage.name(), other.name(), run_.path().string());
     }
     return FindModel(stage.init(), loaded_.folder);
   }
 
   Result<Inputs> InputsOf(const proto::Stage& stage, const fs::path& init) const {
     AHA_ASSIGN(const std::string recipe_hash, StageHash(recipe_, stage.name()));
-    Inputs inputs = {StageInput("recipe", recipe_hash),
-                     StageInput("numerics", HashText(fmt::format("{}/{}", kNumericsVersion, KernelTarget())))};
+    Inputs inputs = {
+        StageInput("recipe", recipe_hash),
+        StageInput("numerics", HashText(fmt::format("{}/{}", kNumericsVersion, KernelTarget())))};
     if (!init.empty()) {
       AHA_ASSIGN(const std::string hash, policy::WeightsHash(init));
       inputs.push_back(StageInput("init", hash));
@@ -118,16 +133,20 @@ class RecipeRun {
     }
     for (const std::string& name : RewardNames(stage)) {
       const auto plugin = rewards_.plugin_sha256.find(name);
-      if (plugin != rewards_.plugin_sha256.end()) inputs.push_back(StageInput("plugin:" + name, plugin->second));
+      if (plugin != rewards_.plugin_sha256.end())
+        inputs.push_back(StageInput("plugin:" + name, plugin->second));
     }
     return inputs;
   }
 
   // What a done stage left, asked from the disk: a folder that somebody touched is not done.
-  std::optional<StageReport> Finished(const proto::Stage& stage, const proto::StageRecord& record) const {
+  std::optional<StageReport> Finished(const proto::Stage& stage,
+                                      const proto::StageRecord& record) const {
     StageReport report;
-    report.checkpoint = run_.StageFolder(stage.name()) / (stage.has_reject() ? "data" : "checkpoint");
-    const auto hash = stage.has_reject() ? HashFile(report.checkpoint / kExamplesFile) : policy::WeightsHash(report.checkpoint);
+    report.checkpoint =
+        run_.StageFolder(stage.name()) / (stage.has_reject() ? "data" : "checkpoint");
+    const auto hash = stage.has_reject() ? HashFile(report.checkpoint / kExamplesFile)
+                                         : policy::WeightsHash(report.checkpoint);
     if (!hash || *hash != record.output_sha256()) return {};
     report.sha256 = *hash;
     return report;
@@ -146,15 +165,20 @@ class RecipeRun {
       spdlog::warn("{}: its output is gone or was changed; it runs again", stage.name());
     }
     AHA_TRY(Begin(record, inputs));
-    StageIo io{&recipe_, &stage, loaded_.folder, init, run_.StageFolder(stage.name()), {}, &rewards_.registry, &cpu_, coordinator_.get()};
-    for (const proto::Stage& other : recipe_.stage()) io.stages[other.name()] = run_.StageFolder(other.name());
+    StageIo io{
+        &recipe_,           &stage, loaded_.folder,    init, run_.StageFolder(stage.name()), {},
+        &rewards_.registry, &cpu_,  coordinator_.get()};
+    for (const proto::Stage& other : recipe_.stage())
+      io.stages[other.name()] = run_.StageFolder(other.name());
     const auto start = std::chrono::steady_clock::now();
     auto report = RunStage(io);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (!report) {
       record.set_state(proto::StageRecord::FAILED);
       record.set_error(report.error().message);
-      if (const Status written = run_.WriteStages(graph_); !written) spdlog::error("{}", written.error().message);
+      if (const Status written = run_.WriteStages(graph_); !written)
+        spdlog::error("{}", written.error().message);
       return Within(report.error(), "stage {}", stage.name());
     }
     record.set_state(proto::StageRecord::DONE);
@@ -168,10 +192,12 @@ class RecipeRun {
 
   // A stage that was cut or failed goes on when its inputs are the same; else it starts afresh.
   Status Begin(proto::StageRecord& record, const Inputs& inputs) {
-    const bool same = record.state() != proto::StageRecord::DONE && record.input_size() == static_cast<int>(inputs.size()) &&
-                      std::equal(inputs.begin(), inputs.end(), record.input().begin(), [](const auto& a, const auto& b) {
-                        return a.what() == b.what() && a.sha256() == b.sha256();
-                      });
+    const bool same = record.state() != proto::StageRecord::DONE &&
+                      record.input_size() == static_cast<int>(inputs.size()) &&
+                      std::equal(inputs.begin(), inputs.end(), record.input().begin(),
+                                 [](const auto& a, const auto& b) {
+                                   return a.what() == b.what() && a.sha256() == b.sha256();
+                                 });
     if (!same) {
       std::error_code error;
       fs::remove_all(run_.StageFolder(record.name()), error);
@@ -179,7 +205,8 @@ class RecipeRun {
       record.clear_peak_memory_bytes();
     }
     record.clear_input();
-    for (const auto& input : inputs) *record.add_input() = input;
+    for (const auto& input : inputs)
+      *record.add_input() = input;
     record.set_state(proto::StageRecord::RUNNING);
     record.clear_output_sha256();
     record.clear_error();
@@ -193,22 +220,28 @@ class RecipeRun {
   proto::StageGraph graph_;
   policy::cpu::Cpu cpu_;
   zmq::context_t context_;
-  std::unique_ptr<rollout::Coordinator> coordinator_;  // of the rollout workers, when the recipe asks for them
+  std::unique_ptr<rollout::Coordinator>
+      coordinator_;  // of the rollout workers, when the recipe asks for them
 };
 
 }  // namespace
 
-Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::string>& more_plugins) {
+Result<Rewards> LoadRewards(const LoadedRecipe& loaded,
+                            const std::vector<std::string>& more_plugins) {
   Rewards rewards{rewards::Registry::BuiltIns(), {}};
-  for (const std::string& plugin : loaded.recipe.plugin()) AHA_TRY(rewards.registry.LoadPlugin(RecipePath(loaded, plugin)));
-  for (const std::string& plugin : more_plugins) AHA_TRY(rewards.registry.LoadPlugin(plugin));
+  for (const std::string& plugin : loaded.recipe.plugin())
+    AHA_TRY(rewards.registry.LoadPlugin(RecipePath(loaded, plugin)));
+  for (const std::string& plugin : more_plugins)
+    AHA_TRY(rewards.registry.LoadPlugin(plugin));
   for (const rewards::RewardInfo& info : rewards.registry.List()) {
     if (!info.file.empty()) rewards.plugin_sha256[info.name] = info.sha256;
   }
   return rewards;
 }
 
-Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded,
+                                            RunDirectory& run,
+                                            const Rewards& rewards,
                                             const std::string& only) {
   AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
   return RecipeRun(loaded, run, rewards, target, WorkThreads(loaded.recipe.threads())).Run(only);

@@ -1,5 +1,6 @@
 #pragma once
-/// A recipe's stages in order: those whose inputs have not changed are skipped, one that was cut goes on.
+/// A recipe's stages in order: those whose inputs have not changed are skipped, one that was cut
+/// goes on.
 
 #include <filesystem>
 #include <functional>
@@ -30,21 +31,24 @@ struct Rewards {
   rewards::Registry registry;
   std::map<std::string, std::string> plugin_sha256;  ///< by reward name
 };
-Result<Rewards> LoadRewards(const LoadedRecipe& loaded, const std::vector<std::string>& more_plugins);
+Result<Rewards> LoadRewards(const LoadedRecipe& loaded,
+                            const std::vector<std::string>& more_plugins);
 
 /// Runs the stages of `loaded` in `run`. Stops at the first stage that fails, its state and error
 /// recorded in stages.textproto. The run directory stays usable whatever happens.
 ///
 /// @param only  the name of the one stage to run, on what the stages before it left; empty: all.
-Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded, RunDirectory& run, const Rewards& rewards,
+Result<std::vector<StageOutcome>> RunRecipe(const LoadedRecipe& loaded,
+                                            RunDirectory& run,
+                                            const Rewards& rewards,
                                             const std::string& only = "");
 
 /// How many threads to work with: `asked`, or every core of the process's affinity mask when 0.
 /// Kernels share their work among them; the number changes no bit.
 int WorkThreads(std::uint32_t asked);
 
-/// The name of the kernels' target (policy/kernels/cpu/target.h): this machine's fastest, or what AHA_KERNELS
-/// asks for; "none" when it asks for what there is not. Part of what fixes the bits.
+/// The name of the kernels' target (policy/kernels/cpu/target.h): this machine's fastest, or what
+/// AHA_KERNELS asks for; "none" when it asks for what there is not. Part of what fixes the bits.
 std::string KernelTarget();
 
 }  // namespace aha::pipelines

@@ -47,10 +47,13 @@ policy::Schedule ScheduleOf(const proto::Optimizer& o, std::int64_t steps) {
   return schedule;
 }
 
-Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io, const Model& model, std::chrono::seconds unit_timeout) {
+Result<std::unique_ptr<Sampler>> MakeSampler(const StageIo& io,
+                                             const Model& model,
+                                             std::chrono::seconds unit_timeout) {
   if (io.coordinator == nullptr) return MakeLocalSampler(model.weights, model.stop_ids, *io.cpu);
   const std::uint32_t count = io.recipe->rollout_workers();
-  spdlog::info("{}: waits for {} rollout worker{} at {}", io.stage->name(), count, count == 1 ? "" : "s", io.coordinator->endpoint());
+  spdlog::info("{}: waits for {} rollout worker{} at {}", io.stage->name(), count,
+               count == 1 ? "" : "s", io.coordinator->endpoint());
   AHA_TRY(io.coordinator->WaitForWorkers(count, Deadline::After(unit_timeout)));
   return MakeRemoteSampler(*io.coordinator, {io.folder / "weights", io.init, unit_timeout});
 }
@@ -73,7 +76,8 @@ Result<StageReport> RunStage(const StageIo& io) {
   };
   auto report = Guard("stage " + io.stage->name(), run);
   if (!report) return report;
-  auto hash = io.stage->has_reject() ? HashFile(report->checkpoint / kExamplesFile) : policy::WeightsHash(report->checkpoint);
+  auto hash = io.stage->has_reject() ? HashFile(report->checkpoint / kExamplesFile)
+                                     : policy::WeightsHash(report->checkpoint);
   if (!hash) return tl::unexpected<Error>(hash.error());
   report->sha256 = *hash;
   return report;

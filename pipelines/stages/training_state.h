@@ -18,8 +18,12 @@ namespace aha::pipelines {
 /// The training state of a stage and its commits. All borrowed; `reference` may be null.
 class TrainingState {
  public:
-  TrainingState(const std::filesystem::path& folder, const policy::cpu::Cpu& cpu, policy::Weights& weights,
-                policy::AdamW& optimizer, policy::Weights* reference, std::vector<std::string> append_only);
+  TrainingState(const std::filesystem::path& folder,
+                const policy::cpu::Cpu& cpu,
+                policy::Weights& weights,
+                policy::AdamW& optimizer,
+                policy::Weights* reference,
+                std::vector<std::string> append_only);
 
   /// Brings folder, policy, optimizer and reference back to the last commit; returns the steps that
   /// were finished then, 0 without one. Kernels must run with the thread count they ran with then.
@@ -30,7 +34,9 @@ class TrainingState {
   /// Where to go back to: the last commit, or what the stage began with ("" is random weights).
   [[nodiscard]] std::string LastGood(const std::filesystem::path& init) const;
   /// `error` of the step after `finished_steps`, with where to go back to.
-  [[nodiscard]] Error AtStep(std::uint64_t finished_steps, const Error& error, const std::filesystem::path& init) const;
+  [[nodiscard]] Error AtStep(std::uint64_t finished_steps,
+                             const Error& error,
+                             const std::filesystem::path& init) const;
 
  private:
   StageState state_;

@@ -82,7 +82,8 @@ std::string_view SplitName(Split split) {
 Result<Split> SplitNamed(std::string_view name) {
   const auto* const it = std::find(kSplitNames.begin(), kSplitNames.end(), name);
   if (it == kSplitNames.end()) {
-    return Fail(Code::kInvalidArgument, "split {}: not known, give one of {}", name, fmt::join(kSplitNames, ", "));
+    return Fail(Code::kInvalidArgument, "split {}: not known, give one of {}", name,
+                fmt::join(kSplitNames, ", "));
   }
   return static_cast<Split>(it - kSplitNames.begin());
 }

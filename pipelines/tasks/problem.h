@@ -13,8 +13,8 @@
 
 namespace aha::pipelines {
 
-/// A problem is in exactly one split, by its id: what may be trained on, what settings are chosen on,
-/// and what claims are judged on.
+/// A problem is in exactly one split, by its id: what may be trained on, what settings are chosen
+/// on, and what claims are judged on.
 enum class Split : std::uint8_t { kTrain, kDev, kTest };
 
 /// "train", "dev" or "test".

@@ -115,8 +115,8 @@ Verdict Score(const aha_reward_plugin_info* info, const void* reward, std::strin
 int main(int argc, char** argv) {
   if (argc != 4) return std::fprintf(stderr, "aha-plugin-host is started by aha\n"), 2;
   const int fd = std::atoi(argv[1]);
-  // A plug-in that hangs must not outlive the service. (PR_SET_PDEATHSIG would follow the thread that
-  // started us, not its process.)
+  // A plug-in that hangs must not outlive the service. (PR_SET_PDEATHSIG would follow the thread
+  // that started us, not its process.)
   std::thread([fd] {
     pollfd item{fd, POLLRDHUP, 0};
     while (poll(&item, 1, -1) <= 0) {

@@ -57,7 +57,8 @@ TEST(HashFileTest, HashesWhatTheFileHolds) {
   const Result<std::string> missing = HashFile(file);
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kNotFound);
-  EXPECT_NE(missing.error().message.find(file.string()), std::string::npos) << missing.error().message;
+  EXPECT_NE(missing.error().message.find(file.string()), std::string::npos)
+      << missing.error().message;
 }
 
 }  // namespace

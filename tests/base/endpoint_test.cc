@@ -69,9 +69,10 @@ TEST_P(EncryptedEndpointTest, IsTakenOrRefused) {
   const auto got = CheckEndpoint(GetParam().endpoint, "rewards", Reach::kEncrypted);
   EXPECT_EQ(got.value_or(""), GetParam().want);
 }
-INSTANTIATE_TEST_SUITE_P(Table, EncryptedEndpointTest, testing::ValuesIn(kEncrypted), [](const auto& p) {
-  return std::string(p.param.name);
-});
+INSTANTIATE_TEST_SUITE_P(Table,
+                         EncryptedEndpointTest,
+                         testing::ValuesIn(kEncrypted),
+                         [](const auto& p) { return std::string(p.param.name); });
 
 }  // namespace
 }  // namespace aha

@@ -27,8 +27,10 @@ TEST(KeyedRandom, DependsOnEveryPartOfItsKey) {
 TEST(KeyedRandom, IntegersCoverTheirRangeEvenly) {
   const KeyedRandom random(7, "test");
   std::array<int, 6> counts{};
-  for (std::uint64_t i = 0; i < 60000; ++i) ++counts.at(static_cast<std::size_t>(random.Integer(i, -2, 3) + 2));
-  for (const int count : counts) EXPECT_NEAR(count, 10000, 500);
+  for (std::uint64_t i = 0; i < 60000; ++i)
+    ++counts.at(static_cast<std::size_t>(random.Integer(i, -2, 3) + 2));
+  for (const int count : counts)
+    EXPECT_NEAR(count, 10000, 500);
 }
 
 TEST(KeyedRandom, NormalsHaveUnitMoments) {

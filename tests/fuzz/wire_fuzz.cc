@@ -1,5 +1,5 @@
-// Any bytes as a message to a reward service, as a reply to a client, and as a completion: the service
-// answers each message with a message, and the text rules keep their promises.
+// Any bytes as a message to a reward service, as a reply to a client, and as a completion: the
+// service answers each message with a message, and the text rules keep their promises.
 
 #include <chrono>
 #include <memory>
@@ -30,9 +30,12 @@ class Peer {
   Peer() {
     const Registry all = Registry::BuiltIns();
     Registry pure;
-    for (const char* name : {"format", "language", "exact", "repetition", "overlength", "instructions"}) {
+    for (const char* name :
+         {"format", "language", "exact", "repetition", "overlength", "instructions"}) {
       const auto factory = [all, name](const Config&) { return all.Make(name, ""); };
-      aha::fuzz::Demand(pure.Add({.name = name, .doc = {}, .keys = {}, .file = {}, .sha256 = {}}, factory).has_value());
+      aha::fuzz::Demand(
+          pure.Add({.name = name, .doc = {}, .keys = {}, .file = {}, .sha256 = {}}, factory)
+              .has_value());
     }
     ServiceOptions options;
     options.endpoints = {"inproc://fuzz"};

@@ -43,8 +43,9 @@ TEST(Explain, ListsEveryMessageThatHasTheKey) {
 }
 
 TEST(Explain, AllowedValuesAreQuoted) {
-  EXPECT_THAT(Explain("schedule").value_or(""),
-              HasSubstr("  allowed   \"constant\", \"cosine\", \"multi_step\", \"stable_decay\"\n"));
+  EXPECT_THAT(
+      Explain("schedule").value_or(""),
+      HasSubstr("  allowed   \"constant\", \"cosine\", \"multi_step\", \"stable_decay\"\n"));
   EXPECT_THAT(Explain("family").value_or(""), HasSubstr("none: it must be set"));
 }
 

@@ -76,7 +76,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"UnknownInnerKey", "zero.optimizer.lr=1",
                     "unknown key `lr` in optimizer; valid here: learning_rate, beta1, beta2, "
                     "epsilon, weight_decay, "
-                    "clip_norm, warmup_steps, schedule, final_ratio, first_drop, second_drop, drop_ratio, decay_share, moments"},
+                    "clip_norm, warmup_steps, schedule, final_ratio, first_drop, second_drop, "
+                    "drop_ratio, decay_share, moments"},
         BadOverride{"UnknownTopKey", "sed=3",
                     "unknown key `sed` in the recipe (a stage's keys are written STAGE.KEY); did "
                     "you mean `seed`?"},

@@ -71,8 +71,8 @@ TEST(StageHash, ChangesWithWhatDeterminesTheStage) {
 TEST(StageHash, IgnoresSiblingsNamesAndEndpoints) {
   const std::string hash = Hash(Sample(), "zero");
   for (const char* change :
-       {"cold.epochs=3", "cold-data.samples=9", "name=other", "threads=1", "zero.commit_every=7", "reward_endpoint=tcp://127.0.0.1:1",
-        "rollout_endpoint=ipc:///tmp/x", "plugin=a.so"}) {
+       {"cold.epochs=3", "cold-data.samples=9", "name=other", "threads=1", "zero.commit_every=7",
+        "reward_endpoint=tcp://127.0.0.1:1", "rollout_endpoint=ipc:///tmp/x", "plugin=a.so"}) {
     EXPECT_EQ(Hash(Sample({change}), "zero"), hash) << change;
   }
 }

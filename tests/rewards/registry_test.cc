@@ -47,8 +47,9 @@ TEST(Registry, NamesTheNearestOfAnUnknownName) {
 TEST(Registry, NamesAllWhenNoneIsNear) {
   const auto made = Registry::BuiltIns().Make("zzzzzzzz", "");
   ASSERT_FALSE(made.has_value());
-  EXPECT_THAT(made.error().message,
-              HasSubstr("code, exact, format, instructions, language, math, overlength, repetition"));
+  EXPECT_THAT(
+      made.error().message,
+      HasSubstr("code, exact, format, instructions, language, math, overlength, repetition"));
 }
 
 struct ConfigCase {

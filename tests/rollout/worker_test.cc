@@ -55,7 +55,8 @@ std::vector<proto::SampleRequest> Units(std::uint64_t count, std::uint64_t versi
 }
 
 policy::Weights TinyWeights() {
-  return policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"), policy::WeightsUse::kInference);
+  return policy::Weights::Initial(TinyLatent(), KeyedRandom(3, "test"),
+                                  policy::WeightsUse::kInference);
 }
 
 Result<WorkerPolicy> LoadTiny(const std::filesystem::path& /*folder*/) {

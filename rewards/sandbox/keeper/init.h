@@ -40,8 +40,8 @@ pid_t StartInit(const Setup& setup,
                 int kept,
                 int keep_to);
 
-/// Kills and reaps whatever descends from this process, which must be a subreaper; false if something
-/// is left after a second.
+/// Kills and reaps whatever descends from this process, which must be a subreaper; false if
+/// something is left after a second.
 bool KillDescendants();
 
 }  // namespace aha::keeper

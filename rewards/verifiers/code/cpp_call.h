@@ -72,8 +72,10 @@ inline constexpr std::string_view kCppCall = R"cpp(
       for (std::int32_t i = 0; i < std::abs(size); ++i)
         value |= static_cast<unsigned __int128>(Raw<std::uint16_t>()) << (15 * i);
       const __int128 whole = size < 0 ? -static_cast<__int128>(value) : static_cast<__int128>(value);
-      if (static_cast<__int128>(static_cast<T>(whole)) != whole) Mismatch("an integer is too "
-                                                                          "large");
+      if (static_cast<__int128>(static_cast<T>(whole)) != whole)
+        Mismatch(
+            "an integer is too "
+            "large");
       return static_cast<T>(whole);
     }
     std::string Text() {

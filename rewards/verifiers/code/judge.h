@@ -37,7 +37,7 @@ struct Judgement {
   Verdict verdict = Verdict::kAccepted;  ///< of the first test case that failed
   std::size_t passed = 0, total = 0;
   double longest_ms = 0;  ///< of one run, or of compiling where that failed
-  std::string reason;  ///< which test case and why, in a line; empty when accepted
+  std::string reason;     ///< which test case and why, in a line; empty when accepted
 };
 
 /// Judges in `slot`. An error says that the sandbox failed, never that the program did.

@@ -116,8 +116,9 @@ TEST(QuestionSourceTest, GeneratedQuestionsBringTheirProblem) {
 TEST(QuestionSourceTest, RefusesWhatItCannotRead) {
   proto::Prompts missing;
   missing.mutable_jsonl()->set_path("none.jsonl");
-  EXPECT_EQ(QuestionSource::Make(missing, Split::kTrain, 1, "zero", "/nowhere", "/nowhere").error().code,
-            Code::kNotFound);
+  EXPECT_EQ(
+      QuestionSource::Make(missing, Split::kTrain, 1, "zero", "/nowhere", "/nowhere").error().code,
+      Code::kNotFound);
   proto::Prompts unknown;
   unknown.add_task()->set_family("chains");
   EXPECT_FALSE(QuestionSource::Make(unknown, Split::kTrain, 1, "zero", "/nowhere", "/nowhere"));

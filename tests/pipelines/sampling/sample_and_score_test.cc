@@ -152,8 +152,8 @@ TEST_F(SampleAndScoreTest, AWatchedComponentMayFail) {
 // What a reward says of bytes of the text ends at the token that brings the last of them; what ends
 // with the text ends with the stop token.
 TEST_F(SampleAndScoreTest, StepsEndAtTokens) {
-  ScriptedSampler sampler(tokenizer_, {"1 + 1 = 2, 2 + 1 = 4", "none", "a\xc3\xa9 1+1=2.", "none",
-                                       "none", "none"});
+  ScriptedSampler sampler(
+      tokenizer_, {"1 + 1 = 2, 2 + 1 = 4", "none", "a\xc3\xa9 1+1=2.", "none", "none", "none"});
   RewardPlan rewards;
   registry_ = rewards::Registry::BuiltIns();
   rewards.Add("steps", 1);
