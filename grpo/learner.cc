@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -12,13 +13,31 @@ std::int64_t Length(const Sample& s) {
   return static_cast<std::int64_t>(s.prompt.size() + s.completion.size());
 }
 
-std::vector<std::vector<std::size_t>> Cut(const std::vector<const Sample*>& samples,
+// Samples of one prompt side by side, in the order in which prompts come.
+std::vector<policy::PromptGroup> GroupsOf(const std::vector<const Sample*>& samples) {
+  std::vector<policy::PromptGroup> groups;
+  std::map<std::vector<std::int32_t>, std::size_t> group_of;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto [place, is_new] = group_of.emplace(samples[i]->prompt, groups.size());
+    if (is_new) groups.push_back({{}, static_cast<std::int64_t>(samples[i]->prompt.size())});
+    groups[place->second].members.push_back(i);
+  }
+  return groups;
+}
+
+std::vector<policy::SharedMicroBatch> Cut(const policy::PolicyConfig& config,
+                                          const std::vector<const Sample*>& samples,
                                           std::int64_t budget) {
   std::vector<std::int64_t> lengths;
   lengths.reserve(samples.size());
   for (const Sample* s : samples)
     lengths.push_back(Length(*s));
-  return policy::CutMicroBatches(lengths, budget);
+  if (policy::SharesContexts(config))
+    return policy::CutSharedMicroBatches(GroupsOf(samples), lengths, budget);
+  std::vector<policy::SharedMicroBatch> cuts;
+  for (std::vector<std::size_t>& members : policy::CutMicroBatches(lengths, budget))
+    cuts.emplace_back().members = std::move(members);
+  return cuts;
 }
 
 Status Check(const policy::PolicyConfig& config, const std::vector<Sample>& samples) {
@@ -91,9 +110,12 @@ std::string NotFinite(std::size_t sample,
 }
 
 policy::TargetSequences SequencesOf(const std::vector<const Sample*>& samples,
-                                    const std::vector<std::size_t>& members) {
+                                    const policy::SharedMicroBatch& batch) {
   policy::TargetSequences sequences;
-  for (const std::size_t i : members) {
+  sequences.shared = batch.shared;
+  sequences.continued = batch.continued;
+  sequences.open = batch.open;
+  for (const std::size_t i : batch.members) {
     auto& ids = sequences.ids_S.emplace_back(samples[i]->prompt);
     ids.insert(ids.end(), samples[i]->completion.begin(), samples[i]->completion.end());
     sequences.first_S.push_back(static_cast<std::int64_t>(samples[i]->prompt.size()));
@@ -137,11 +159,11 @@ std::vector<std::vector<float>> Learner::LogprobsBy(const policy::Weights& weigh
     all.push_back(&s);
   policy::TargetLogprobs logprobs(weights, update_.cpu());
   std::vector<std::vector<float>> out(samples.size());
-  for (const auto& members : Cut(all, options_.micro_batch_tokens)) {
+  for (const auto& batch : Cut(config_, all, options_.micro_batch_tokens)) {
     const std::vector<float> logprob_N =
-        logprobs.Of(SequencesOf(all, members), static_cast<float>(options_.temperature));
+        logprobs.Of(SequencesOf(all, batch), static_cast<float>(options_.temperature));
     const float* from = logprob_N.data();
-    for (const std::size_t i : members) {
+    for (const std::size_t i : batch.members) {
       out[i].assign(from, from + samples[i].completion.size());
       from += samples[i].completion.size();
     }
@@ -238,10 +260,11 @@ Status Learner::TakeKnown(const MiniBatch& batch,
 }
 
 Status Learner::AddMicroBatch(const MiniBatch& batch,
-                              const std::vector<std::size_t>& members,
+                              const policy::SharedMicroBatch& micro,
                               policy::TargetLogprobs* reference,
                               Totals& totals) {
-  const policy::TargetSequences sequences = SequencesOf(batch.busy, members);
+  const policy::TargetSequences sequences = SequencesOf(batch.busy, micro);
+  const std::vector<std::size_t>& members = micro.members;
   const auto temperature = static_cast<float>(options_.temperature);
   std::vector<float> reference_N;
   if (reference != nullptr) reference_N = reference->Of(sequences, temperature);
@@ -298,8 +321,8 @@ Status Learner::RunMiniBatch(const std::vector<Sample>& samples,
     if (!old.empty()) batch.old.push_back(&old[i]);
   }
   if (batch.busy.empty()) return {};
-  for (const auto& members : Cut(batch.busy, options_.micro_batch_tokens)) {
-    if (Status added = AddMicroBatch(batch, members, reference, totals); !added) {
+  for (const auto& micro : Cut(config_, batch.busy, options_.micro_batch_tokens)) {
+    if (Status added = AddMicroBatch(batch, micro, reference, totals); !added) {
       update_.Drop();
       return added;
     }

@@ -66,7 +66,8 @@ class Learner {
 
   /// One GRPO step: `samples` whose reward failed are left out by the caller. Mini-batches are cut
   /// in the order of Sample::order (as given where that is equal), so that it does not matter in
-  /// which order completions came back. Old log-probabilities are the rollout's: it ran the same
+  /// which order completions came back. Where the policy can, samples of one prompt compute it once
+  /// (all but its last token). Old log-probabilities are the rollout's: it ran the same
   /// kernels on the same weights, so before the first update every ratio is 1. Where one is not,
   /// the step fails and names the token (law 1). With an off-policy weight the learner computes
   /// them afresh, and the rollout's are the sampler's. `reference` is needed when options.rule.kl >
@@ -98,7 +99,7 @@ class Learner {
                       double learning_rate,
                       Totals& totals);
   Status AddMicroBatch(const MiniBatch& batch,
-                       const std::vector<std::size_t>& members,
+                       const policy::SharedMicroBatch& micro,
                        policy::TargetLogprobs* reference,
                        Totals& totals);
   Result<std::vector<float>> SlopesOf(const MiniBatch& batch,

@@ -77,17 +77,19 @@ Result<std::vector<std::int32_t>> StopIds(const fs::path& folder,
 
 std::int64_t EstimateBytes(const policy::PolicyConfig& config,
                            Use use,
-                           std::int64_t micro_batch_tokens) {
+                           const TrainingMemory& training) {
   const policy::ParameterCount count = policy::CountParameters(config);
   const std::int64_t all = count.total + count.mtp;
   const std::int64_t weights = all * config.bytes_per_number();
   const std::int64_t program = std::int64_t{100} << 20U;
   if (use == Use::kInference) return program + 2 * weights;  // the second half: cache and logits
-  // Every matrix twice (the gradients of inputs read it transposed); fp32 master, two moments and
-  // gradient.
-  std::int64_t bytes = program + 2 * weights + 16 * all;
+  // Every matrix twice (the gradients of inputs read it transposed); fp32 master and gradient; two
+  // moments.
+  const std::int64_t moment = training.moments == policy::Moments::kBf16 ? 2 : 4;
+  std::int64_t bytes = program + 2 * weights + (8 + 2 * moment) * all;
   if (use == Use::kTrainingWithReference) bytes += weights;
-  const auto tape = policy::TapeBytes(config, static_cast<std::size_t>(micro_batch_tokens));
+  const auto tape =
+      policy::TapeBytes(config, static_cast<std::size_t>(training.micro_batch_tokens));
   return bytes + static_cast<std::int64_t>(std::min(tape, policy::Update::kMostTapeBytes));
 }
 
@@ -107,10 +109,13 @@ std::int64_t AvailableBytes() {
   return available;
 }
 
-Result<Model> LoadModel(const fs::path& folder, Use use, std::optional<policy::NumberType> as) {
+Result<Model> LoadModel(const fs::path& folder,
+                        Use use,
+                        std::optional<policy::NumberType> as,
+                        const TrainingMemory& training) {
   AHA_ASSIGN(policy::PolicyConfig config, policy::ReadConfig(folder));
   if (as) config.dtype = *as;
-  const std::int64_t needed = EstimateBytes(config, use);
+  const std::int64_t needed = EstimateBytes(config, use, training);
   const std::int64_t available = AvailableBytes();
   if (needed > available) {
     return Fail(Code::kExhausted, "{}: needs about {} of memory ({} parameters), {} are available",

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "policy/model/weights.h"
 #include "policy/tokenizer/tokenizer.h"
+#include "policy/training/optimizer.h"
 
 namespace aha::pipelines {
 
@@ -27,18 +28,25 @@ struct Model {
 /// What a run does with a model, for the estimate of its memory.
 enum class Use : std::uint8_t { kInference, kTraining, kTrainingWithReference };
 
+/// What training takes beside the model.
+struct TrainingMemory {
+  std::int64_t micro_batch_tokens = 4096;
+  policy::Moments moments = policy::Moments::kFp32;
+};
+
 /// Loads a folder. Refused before anything is loaded when the estimate exceeds the memory at hand
 /// (kExhausted, with both figures); kInvalidArgument when the tokenizer has ids that the model has
 /// no embedding for.
 Result<Model> LoadModel(const std::filesystem::path& folder,
                         Use use,
-                        std::optional<policy::NumberType> as = {});
+                        std::optional<policy::NumberType> as = {},
+                        const TrainingMemory& training = {});
 
 /// Bytes that `use` needs for weights, masters, moments, gradients and activations of a
 /// micro-batch.
 std::int64_t EstimateBytes(const policy::PolicyConfig& config,
                            Use use,
-                           std::int64_t micro_batch_tokens = 4096);
+                           const TrainingMemory& training = {});
 /// Bytes this process may still take: MemAvailable, or what its cgroup leaves if that is less.
 std::int64_t AvailableBytes();
 

@@ -147,10 +147,12 @@ class RlStage {
 
   Status Prepare() {
     const bool with_reference = rl_.kl() > 0;
+    const grpo::LearnerOptions options = LearnerOptionsOf(rl_);
     AHA_ASSIGN(model_,
-               LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining));
+               LoadModel(io_.init, with_reference ? Use::kTrainingWithReference : Use::kTraining,
+                         {}, {options.micro_batch_tokens, options.adamw.moments}));
     if (with_reference) reference_ = model_->weights.Clone(policy::WeightsUse::kInference);
-    learner_.emplace(model_->weights, *io_.cpu, LearnerOptionsOf(rl_));
+    learner_.emplace(model_->weights, *io_.cpu, options);
     state_.emplace(io_.folder, *io_.cpu, model_->weights, learner_->optimizer(),
                    reference_ ? &*reference_ : nullptr,
                    std::vector<std::string>{kGroupsFile, kMetricsFile, kEventFile});

@@ -17,7 +17,7 @@
 namespace aha::pipelines {
 
 /// Changes when a change of code changes the bits of a run; a rebuild alone does not change it.
-inline constexpr std::uint64_t kNumericsVersion = 4;
+inline constexpr std::uint64_t kNumericsVersion = 5;
 
 struct StageOutcome {
   std::string name;

@@ -59,9 +59,11 @@ class SftStage {
 
  private:
   Status Prepare() {
-    AHA_ASSIGN(model_, LoadModel(io_.init, Use::kTraining));
+    const sft::TrainerOptions options = TrainerOptionsOf(recipe_);
+    AHA_ASSIGN(model_, LoadModel(io_.init, Use::kTraining, {},
+                                 {options.micro_batch_tokens, options.adamw.moments}));
     AHA_TRY(LoadExamples());
-    trainer_.emplace(model_->weights, *io_.cpu, TrainerOptionsOf(recipe_));
+    trainer_.emplace(model_->weights, *io_.cpu, options);
     state_.emplace(io_.folder, *io_.cpu, model_->weights, trainer_->optimizer(), nullptr,
                    std::vector<std::string>{kMetricsFile, kEventFile});
     return {};

@@ -1,6 +1,8 @@
 // Grouped-query attention: every key and value head serves several query heads. Queries and keys
 // may be normed by head (Qwen3) and are rotated.
 
+#include <algorithm>
+
 #include "policy/kernels/cpu/attention_backward.h"
 #include "policy/kernels/cpu/gemm.h"
 #include "policy/kernels/cpu/ops.h"
@@ -90,6 +92,34 @@ void HeadNormBackward(const BlockContext& context,
   cpu::CopyRows(context.cpu, Read(dx), d);
 }
 
+// Attention's gradient; of contexts that sequences share, in sums that go from batch to batch.
+template <class T>
+void RunAttentionBackward(const BlockContext& context,
+                          std::size_t layer,
+                          cpu::AttentionGradientArgs<T>& args,
+                          Workspace& memory) {
+  const BatchLayout& layout = context.layout;
+  args.contexts = layout.contexts;
+  args.open = layout.open;
+  args.dk_sum = memory.TakeRows<float>(layout.context_tokens, args.k.width);
+  args.dv_sum = memory.TakeRows<float>(layout.context_tokens, args.v.width);
+  const auto sums_of = [&](const cpu::SharedContext& shared, const Rows<float>& sums) {
+    const std::size_t tokens = layout.sequences_S[shared.context].queries;
+    return Rows<float>(sums[shared.sum_row], tokens, sums.width);
+  };
+  for (const Rows<float>& sums : {args.dk_sum, args.dv_sum})
+    std::fill_n(sums.data, sums.count * sums.width, 0.0F);
+  if (layout.continued) {
+    const cpu::SharedContext& first = layout.contexts.front();
+    context.sums->Recall(layer, sums_of(first, args.dk_sum), sums_of(first, args.dv_sum));
+  }
+  cpu::AttentionBackward(context.cpu, args);
+  if (layout.open) {
+    const cpu::SharedContext& last = layout.contexts.back();
+    context.sums->Keep(layer, sums_of(last, args.dk_sum), sums_of(last, args.dv_sum));
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -124,11 +154,12 @@ void AttendGroupedBackward(const BlockContext& context,
                            Rows<T> dnormed) {
   const cpu::Cpu& cpu = context.cpu;
   const cpu::Working working(cpu.clock(), cpu::Work::kInputGradient);
-  const std::size_t tokens = context.tokens();
+  const std::size_t tokens = dy.count;
   const Stacked<T> stacked(context.config, tape.in);
   const Rows<T> dmixed = memory.TakeRows<T>(tokens, stacked.q.width);
   cpu::Gemm(cpu, dy, block.out.transposed, dmixed);
-  cpu::WeightGradient(cpu, dy, Read(tape.mixed), gradients.weight(Part::kO));
+  cpu::WeightGradient(cpu, dy, Read(cpu::FirstRows(tape.mixed, tokens)),
+                      gradients.weight(Part::kO));
   if (float* bias = gradients.bias(Part::kO)) cpu::BiasGradient<T>(cpu, dy, bias);
 
   const Stacked<T> d(context.config, memory.TakeRows<T>(tokens, tape.in.width));
@@ -147,7 +178,7 @@ void AttendGroupedBackward(const BlockContext& context,
   args.dq = d.q;
   args.dk = d.k;
   args.dv = d.v;
-  cpu::AttentionBackward(cpu, args);
+  RunAttentionBackward(context, static_cast<std::size_t>(gradients.layer), args, memory);
   RotateRows(context, d.q_heads(), /*back=*/true);
   RotateRows(context, d.k_heads(), /*back=*/true);
   if (!block.q_norm.empty()) {

@@ -9,17 +9,20 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
   const cpu::Working working(context.cpu.clock(), cpu::Work::kAttention);
   const cpu::KvShape& shape = context.shape;
   const BatchLayout& layout = context.layout;
-  context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t t = begin; t < end; ++t) {
-      std::byte* page =
-          context.pages + static_cast<std::size_t>(layout.page_T[t]) * context.page_stride;
-      for (std::size_t g = 0; g < shape.heads; ++g) {
-        const T* value = shape.latent ? nullptr : values[t] + g * shape.value_width;
-        cpu::PutKv<T>(shape, page, static_cast<std::size_t>(layout.slot_T[t]), g,
-                      keys[t] + g * shape.key_width, value);
-      }
+  const auto put = [&](std::size_t t, std::int32_t page_number, std::int32_t slot) {
+    std::byte* page = context.pages + static_cast<std::size_t>(page_number) * context.page_stride;
+    for (std::size_t g = 0; g < shape.heads; ++g) {
+      const T* value = shape.latent ? nullptr : values[t] + g * shape.value_width;
+      cpu::PutKv<T>(shape, page, static_cast<std::size_t>(slot), g, keys[t] + g * shape.key_width,
+                    value);
     }
+  };
+  context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = begin; t < end; ++t)
+      put(t, layout.page_T[t], layout.slot_T[t]);
   });
+  for (const BatchLayout::Copy& copy : layout.copies)
+    put(copy.token, copy.page, copy.slot);
 }
 
 template <class T>

@@ -12,6 +12,7 @@
 #include "policy/kernels/cpu/router.h"
 #include "policy/kernels/cpu/rows.h"
 #include "policy/model/batch_layout.h"
+#include "policy/model/context_sums.h"
 #include "policy/model/gradients.h"
 #include "policy/model/rope_table.h"
 #include "policy/model/weights.h"
@@ -33,6 +34,7 @@ struct BlockContext {
   bool record =
       false;  ///< keep what the way back reads, but for what it makes again at little cost
   Workspace* scratch = nullptr;  ///< for that; until the block's end
+  ContextSums* sums = nullptr;   ///< backward, of a batch that is continued or open
 
   [[nodiscard]] std::size_t tokens() const { return layout.tokens(); }
   [[nodiscard]] cpu::Pairing pairing() const {
@@ -112,7 +114,8 @@ void AttendGrouped(const BlockContext& context,
                    AttentionTape<T>& tape,
                    Workspace& memory,
                    Rows<T> y);
-/// dnormed is overwritten. `memory` is for intermediate results.
+/// dnormed is overwritten. `memory` is for intermediate results. Rows of dy are the batch's first,
+/// layout.gradient_tokens() of them; those of the tape are all, for the grouped kind.
 template <class T>
 void AttendLatentBackward(const BlockContext& context,
                           const PackedBlock& block,

@@ -11,6 +11,7 @@ namespace aha::policy {
 
 using cpu::Bf16;
 using cpu::Columns;
+using cpu::FirstRows;
 using cpu::Read;
 
 namespace {
@@ -42,6 +43,11 @@ struct Tape::Record {
     }
   }
 };
+
+bool SharesContexts(const PolicyConfig& config) {
+  return config.attention == AttentionKind::kGrouped && config.n_routed_experts == 0 &&
+         config.num_nextn_predict_layers == 0;
+}
 
 Tape::Tape(bool recompute) : record_(std::make_unique<Record>()) {
   record_->recompute = recompute;
@@ -123,16 +129,18 @@ class Run {
     return End(y, mtp.final_norm, hidden);
   }
 
-  void Backward(Rows<const float> dhidden, Gradients& gradients, float balance) {
+  void Backward(Rows<const float> dhidden, Gradients& gradients, const BackwardOptions& options) {
     Prepare(nullptr);
+    context_.sums = options.sums;
     const TypedRecord<T>& typed = record_->template typed<T>();
     const Rows<T> dx =
         FinalNormBackward(dhidden, w_.final_norm(), gradients.weight(-1, Part::kFinalNorm).data);
     for (std::size_t l = typed.blocks.size(); l-- > 0;) {
       BlockBackward(w_.blocks()[l], typed.blocks[l], dx, {gradients, static_cast<std::int64_t>(l)},
-                    balance);
+                    options.balance);
     }
-    const Gradients::Looked looked = gradients.embedding(layout_.ids_T);
+    const Gradients::Looked looked =
+        gradients.embedding(std::span(layout_.ids_T).first(layout_.gradient_tokens()));
     cpu::EmbedBackward<T>(cpu_, looked.row_T, dx, looked.rows);
   }
 
@@ -176,7 +184,7 @@ class Run {
     context_.shape = pool != nullptr ? pool->shape() : KvShapeOf(c_, KvPool::kPageTokens);
     if (pool != nullptr) return;
     // Pages of this batch alone, for one layer after another. Unused places must be finite.
-    const std::size_t bytes = layout_.own_pages.size() * context_.shape.page_bytes();
+    const std::size_t bytes = layout_.own_pages * context_.shape.page_bytes();
     context_.page_stride = context_.shape.page_bytes();
     context_.pages = scratch_.Take<std::byte>(bytes);
     std::fill_n(context_.pages, bytes, std::byte{0});
@@ -248,18 +256,19 @@ class Run {
   Rows<T> FinalNormBackward(Rows<const float> dhidden,
                             const std::vector<float>& norm,
                             float* dnorm) {
-    const Rows<T> dx = scratch_.TakeRows<T>(layout_.tokens(), width_);
-    const Rows<T> dy = scratch_.TakeRows<T>(layout_.tokens(), width_);
-    cpu::CopyRows(cpu_, dhidden, dy);
-    cpu::RmsNormBackward<T>(cpu_, record_->template typed<T>().last, dy, norm.data(), Eps(), dx,
-                            dnorm);
+    const std::size_t tokens = layout_.gradient_tokens();
+    const Rows<T> dx = scratch_.TakeRows<T>(tokens, width_);
+    const Rows<T> dy = scratch_.TakeRows<T>(tokens, width_);
+    cpu::CopyRows(cpu_, FirstRows(dhidden, dy.count), dy);
+    cpu::RmsNormBackward<T>(cpu_, FirstRows(record_->template typed<T>().last, dy.count), dy,
+                            norm.data(), Eps(), dx, dnorm);
     return dx;
   }
 
-  // What the block normed on its way, again.
+  // What the block normed on its way, again: of rows that have a gradient.
   Rows<T> Normed(const Rows<T>& x, const std::vector<float>& norm) {
-    const Rows<T> y = scratch_.TakeRows<T>(x.count, x.width);
-    cpu::RmsNorm<T>(cpu_, x, norm.data(), Eps(), y);
+    const Rows<T> y = scratch_.TakeRows<T>(layout_.gradient_tokens(), x.width);
+    cpu::RmsNorm<T>(cpu_, FirstRows(x, y.count), norm.data(), Eps(), y);
     return y;
   }
 
@@ -270,13 +279,17 @@ class Run {
                      const BlockGradients& gradients,
                      float balance) {
     const Workspace::Mark mark = scratch_.mark();
-    const std::size_t tokens = layout_.tokens();
+    const std::size_t tokens = layout_.gradient_tokens();
     BlockTape<T> again;
     if (record_->recompute)
-      RunBlock(block, kept.x, scratch_.TakeRows<T>(tokens, width_), again, scratch_);
+      RunBlock(block, kept.x, scratch_.TakeRows<T>(layout_.tokens(), width_), again, scratch_);
     const BlockTape<T>& tape = record_->recompute ? again : kept;
-    const Rows<T> u = record_->recompute ? again.u : Normed(tape.after, block.post_attention_norm);
-    const Rows<T> normed = record_->recompute ? again.normed : Normed(tape.x, block.input_norm);
+    const Rows<T> after = FirstRows(tape.after, tokens);
+    const Rows<T> x = FirstRows(tape.x, tokens);
+    const Rows<T> u = record_->recompute ? FirstRows(again.u, tokens)
+                                         : Normed(tape.after, block.post_attention_norm);
+    const Rows<T> normed =
+        record_->recompute ? FirstRows(again.normed, tokens) : Normed(tape.x, block.input_norm);
     const Rows<T> d = scratch_.TakeRows<T>(tokens, width_);
     const Rows<T> part = scratch_.TakeRows<T>(tokens, width_);
     const Rows<float> du = scratch_.TakeRows<float>(tokens, width_);
@@ -289,13 +302,13 @@ class Run {
       RunMixtureBackward<T>(context_, block, u, tape.experts, dx, balance, gradients, scratch_, du);
     }
     cpu::CopyRows(cpu_, Read(du), d);
-    cpu::RmsNormBackward<T>(cpu_, tape.after, d, block.post_attention_norm.data(), Eps(), part,
+    cpu::RmsNormBackward<T>(cpu_, after, d, block.post_attention_norm.data(), Eps(), part,
                             gradients.vector(Part::kPostAttentionNorm));
     cpu::Add<T>(cpu_, dx, part, dx);
     const auto attend =
         c_.attention == AttentionKind::kLatent ? AttendLatentBackward<T> : AttendGroupedBackward<T>;
     attend(context_, block, normed, tape.attention, dx, gradients, scratch_, d);
-    cpu::RmsNormBackward<T>(cpu_, tape.x, d, block.input_norm.data(), Eps(), part,
+    cpu::RmsNormBackward<T>(cpu_, x, d, block.input_norm.data(), Eps(), part,
                             gradients.vector(Part::kInputNorm));
     cpu::Add<T>(cpu_, dx, part, dx);
     scratch_.Release(mark);
@@ -371,7 +384,7 @@ void Pass::Backward(Tape& tape,
   workspace_.Reset();
   WithType(weights_.kind(), [&]<class T>(T) {
     Run<T>(weights_, cpu_, rope_, tape.record().layout, workspace_, &tape.record())
-        .Backward(dhidden, gradients, options.balance);
+        .Backward(dhidden, gradients, options);
   });
 }
 

@@ -14,6 +14,7 @@
 #include "policy/kernels/cpu/cpu.h"
 #include "policy/model/batch_layout.h"
 #include "policy/model/batch_view.h"
+#include "policy/model/context_sums.h"
 #include "policy/model/gradients.h"
 #include "policy/model/rope_table.h"
 #include "policy/model/weights.h"
@@ -36,6 +37,10 @@ struct Hidden {
 
 /// Tokens sent to each expert: [E] a MoE layer, in layer order, the MTP module's last.
 using ExpertLoad = std::vector<std::vector<std::int64_t>>;
+
+/// Whether batches of this policy may hold sequences that share contexts: those without experts
+/// (whose balance is each sequence's own), with grouped attention and no MTP module.
+bool SharesContexts(const PolicyConfig& config);
 
 /// What a forward pass keeps for its gradient. Reuse it for the next batch: its memory is kept.
 class Tape {
@@ -72,6 +77,7 @@ struct ForwardOptions {
 struct BackwardOptions {
   float balance =
       0;  ///< gradient of each sequence's balance loss: alpha over the number of sequences
+  ContextSums* sums = nullptr;  ///< for a batch that is continued or open
 };
 struct MtpBackwardOptions {
   float balance = 0;
@@ -103,7 +109,8 @@ class Pass {
                     const Hidden& trunk,
                     const ForwardOptions& options = {});
 
-  /// Adds the gradients of all parameters, given that of Forward's result, fp32 [T, H].
+  /// Adds the gradients of all parameters, given that of Forward's result, fp32 [T, H]. Rows of an
+  /// open context are not read: its gradient comes with the batch that ends it.
   void Backward(Tape& tape,
                 cpu::Rows<const float> dhidden,
                 Gradients& gradients,

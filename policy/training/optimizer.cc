@@ -220,23 +220,4 @@ double MaxViolation(const ExpertLoad& load) {
   return worst;
 }
 
-std::vector<std::vector<std::size_t>> CutMicroBatches(const std::vector<std::int64_t>& lengths,
-                                                      std::int64_t budget) {
-  std::vector<std::size_t> order(lengths.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
-  std::vector<std::vector<std::size_t>> cuts;
-  std::int64_t tokens = 0;
-  for (const std::size_t i : order) {
-    if (cuts.empty() || tokens + lengths[i] > budget) {
-      cuts.emplace_back();
-      tokens = 0;
-    }
-    cuts.back().push_back(i);
-    tokens += lengths[i];
-  }
-  return cuts;
-}
-
 }  // namespace aha::policy

@@ -88,10 +88,4 @@ void UpdateGateBiases(Weights& weights, const ExpertLoad& load, double rate);
 /// (max load - mean load) / mean load, the worst of the layers: MaxVio of the same paper.
 double MaxViolation(const ExpertLoad& load);
 
-/// Cuts sequences into micro-batches: longest first, each at most `budget` tokens (one sequence
-/// longer than that stands alone). Returns indices into `lengths`. The order does not depend on the
-/// budget, so neither do the bits of a gradient.
-std::vector<std::vector<std::size_t>> CutMicroBatches(const std::vector<std::int64_t>& lengths,
-                                                      std::int64_t budget);
-
 }  // namespace aha::policy

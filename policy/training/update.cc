@@ -9,15 +9,6 @@
 namespace aha::policy {
 namespace {
 
-// A batch of whole sequences over ids that somebody else holds.
-std::vector<SequenceTokens> ViewsOf(const std::vector<std::vector<std::int32_t>>& ids_S) {
-  std::vector<SequenceTokens> views;
-  views.reserve(ids_S.size());
-  for (const auto& ids : ids_S)
-    views.push_back({ids, 0, {}});
-  return views;
-}
-
 // What the MTP module sees of a batch: sequences that give it a target, each from its second token
 // on, and the trunk's rows that go with them.
 struct MtpBatch {
@@ -48,30 +39,11 @@ struct MtpBatch {
 
 }  // namespace
 
-Targets TargetsOf(const TargetSequences& sequences, std::int64_t ahead) {
-  Targets targets;
-  std::int64_t start = 0;
-  for (std::size_t s = 0; s < sequences.ids_S.size(); ++s) {
-    const auto length = static_cast<std::int64_t>(sequences.ids_S[s].size());
-    for (std::int64_t i = std::max(ahead, sequences.first_S[s]); i < length; ++i) {
-      targets.row_N.push_back(static_cast<std::int32_t>(start + i - ahead));
-      targets.token_N.push_back(sequences.ids_S[s][static_cast<std::size_t>(i)]);
-      targets.sequence_N.push_back(s);
-    }
-    start += length;
-  }
-  return targets;
-}
-
-std::int64_t CountMtpTargets(std::int64_t length, std::int64_t first) {
-  return std::max<std::int64_t>(0, length - std::max<std::int64_t>(2, first));
-}
-
 std::vector<float> TargetLogprobs::Of(const TargetSequences& sequences, float temperature) {
-  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
+  const BatchRows rows(sequences);
   const Targets targets = TargetsOf(sequences);
   std::vector<float> logprob_N(targets.row_N.size());
-  const Hidden hidden = pass_.Forward({views, nullptr});
+  const Hidden hidden = pass_.Forward(rows.batch());
   head_.Logprobs(hidden, targets.row_N, targets.token_N, temperature, logprob_N);
   return logprob_N;
 }
@@ -140,13 +112,11 @@ MicroReport Update::AddMtp(const TargetSequences& sequences,
 
 Hidden Update::Forward(const TargetSequences& sequences, ExpertLoad& load) {
   memory_.Reset();
-  const std::vector<SequenceTokens> views = ViewsOf(sequences.ids_S);
+  const BatchRows rows(sequences);
+  const TokenBatch batch = rows.batch();
   // Recomputation changes time and memory, and no bit.
-  std::size_t tokens = 0;
-  for (const SequenceTokens& s : views)
-    tokens += s.ids.size();
-  tape_.set_recompute(TapeBytes(weights_.config(), tokens) > most_tape_bytes_);
-  const Hidden hidden = pass_.Forward({views, nullptr}, {&tape_, &load});
+  tape_.set_recompute(TapeBytes(weights_.config(), batch.tokens()) > most_tape_bytes_);
+  const Hidden hidden = pass_.Forward(batch, {&tape_, &load});
   AddLoad(load, 0);
   return hidden;
 }
@@ -159,7 +129,7 @@ MicroReport Update::Backward(const TargetSequences& sequences,
   MicroReport report;
   if (side.mtp > 0 && weights_.mtp())
     report = AddMtp(sequences, hidden, side, trunk_layers, dhidden);
-  pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance)});
+  pass_.Backward(tape_, dhidden, gradients_, {static_cast<float>(side.balance), &sums_});
   return report;
 }
 

@@ -13,26 +13,9 @@
 #include "policy/model/pass.h"
 #include "policy/training/load_health.h"
 #include "policy/training/optimizer.h"
+#include "policy/training/targets.h"
 
 namespace aha::policy {
-
-/// Sequences whose tokens from `first_S` on (at least 1: nothing predicts the first) are targets.
-struct TargetSequences {
-  std::vector<std::vector<std::int32_t>> ids_S;
-  std::vector<std::int64_t> first_S;
-};
-
-/// Tokens that a loss is taken on, in order of sequences, and the rows whose states predict them.
-struct Targets {
-  std::vector<std::int32_t> row_N, token_N;
-  std::vector<std::size_t> sequence_N;  ///< which sequence of the batch it belongs to
-};
-/// Rows count from each sequence's start; tokens `ahead` of their row.
-Targets TargetsOf(const TargetSequences& sequences, std::int64_t ahead = 1);
-
-/// How many targets the MTP module has in a sequence: tokens at or after `first`, two ahead of
-/// another.
-std::int64_t CountMtpTargets(std::int64_t length, std::int64_t first);
 
 /// Log-probabilities of targets under weights that are not being trained.
 class TargetLogprobs {
@@ -75,7 +58,8 @@ struct TargetValues {
 /// One policy being trained: its optimizer, and the update under way.
 ///
 /// Micro-batches run one after another; kernels share each among the threads of the Cpu. A gradient
-/// adds the tokens of all of them in order, so neither their size nor the threads change a bit.
+/// adds the tokens of all of them in order, so neither their size nor the threads change a bit. One
+/// that is open is followed by the one that continues it, or by Drop.
 class Update {
  public:
   /// A micro-batch whose activations would take more runs its blocks again on the way back.
@@ -137,6 +121,7 @@ class Update {
   Pass pass_;
   Head head_;
   Tape tape_, mtp_tape_;
+  ContextSums sums_;  // of a prompt whose samples come in several micro-batches
   Workspace memory_;
   Gradients gradients_;
   AdamW optimizer_;

@@ -1,6 +1,6 @@
 #pragma once
 /// Gradient of causal attention over whole sequences, from the log-sum-exp that Attention saved. A
-/// sequence's gradient depends on that sequence alone.
+/// sequence's gradient depends on that sequence alone, or on the others that share its context.
 ///
 /// Shapes: T tokens of a ragged batch, A query heads, G key-value heads, W key width, D value
 /// width.
@@ -13,9 +13,21 @@
 
 namespace aha::policy::cpu {
 
+/// Sequences [first, context) of a batch that go on from one sequence, `context`.
+struct SharedContext {
+  std::size_t first = 0, context = 0;
+  std::size_t sum_row = 0;  ///< where the context's tokens begin in `dk_sum` and `dv_sum`
+};
+
 template <class T>
 struct AttentionGradientArgs {
   std::span<const std::int64_t> start_S1;  ///< [S + 1]: first token of each sequence
+  /// In order, not latent; sequences of none are whole. A context's keys and values take the
+  /// gradients of the sequences that go on from it, one after the other, then its own. `dk_sum` and
+  /// `dv_sum` hold the sums: what they start from, then what they have come to before its own.
+  std::span<const SharedContext> contexts = {};
+  Rows<float> dk_sum, dv_sum;  ///< [.., G*W], [.., G*D]
+  bool open = false;           ///< the last context is the last sequence and has no gradient yet
   std::size_t heads = 0, kv_heads = 0, key_width = 0, value_width = 0;
   bool latent = false;  ///< MLA absorbed: v is k's first D numbers, dv goes into dk; v and dv are
                         ///< not looked at

@@ -283,8 +283,10 @@ class AttentionGradient {
     std::fill_n(dq_, rows_ * wide_key_, 0.0F);
     for (std::size_t r = 0; r < rows_; ++r)
       inner_[r] = Inner(r);
+    for (std::size_t start = 0; start < c_.context; start += kKeyBlock)
+      ContextKeys(start, std::min(kKeyBlock, c_.context - start));
     for (std::size_t start = 0; start < c_.length; start += kKeyBlock)
-      Keys(start, std::min(kKeyBlock, c_.length - start));
+      OwnKeys(start, std::min(kKeyBlock, c_.length - start));
     for (std::size_t r = 0; r < rows_; ++r) {
       T* dq = c_.dq + r / c_.group * c_.q_stride + r % c_.group * c_.key_width;
       for (std::size_t i = 0; i < c_.key_width; ++i)
@@ -296,10 +298,6 @@ class AttentionGradient {
   [[nodiscard]] const T* Y(const T* tensor, std::size_t r) const {
     return tensor + r / c_.group * c_.y_stride + r % c_.group * c_.value_width;
   }
-  [[nodiscard]] const T* Value(std::size_t t) const {
-    return c_.latent ? c_.k + t * c_.k_stride : c_.v + t * c_.v_stride;
-  }
-
   // y . dy of a row: what the softmax takes off each slope.
   [[nodiscard]] float Inner(std::size_t r) const {
     V sum = Zeros();
@@ -315,28 +313,65 @@ class AttentionGradient {
       Store(LoadN(from + i, n > i ? n - i : 0), to + i);
   }
 
-  void Keys(std::size_t start, std::size_t count) {
+  // The context's keys from `start` on: all queries see them.
+  void ContextKeys(std::size_t start, std::size_t count) {
+    Stage(c_.k_context + start * c_.k_stride, c_.v_context + start * c_.v_stride, count);
+    float* dk = c_.dk_context + start * c_.dk_sum_stride;
+    float* dv = c_.dv_context + start * c_.dv_sum_stride;
+    StartFrom(dk, dv, count);
+    for (std::size_t r = 0; r < rows_; r += kQueryRows)
+      Queries(r, std::min(kQueryRows, rows_ - r), [&](std::size_t) { return count; });
+    for (std::size_t j = 0; j < count; ++j) {
+      std::copy_n(dk_ + j * wide_key_, c_.key_width, dk + j * c_.dk_sum_stride);
+      std::copy_n(dv_ + j * wide_value_, c_.value_width, dv + j * c_.dv_sum_stride);
+    }
+  }
+
+  void OwnKeys(std::size_t start, std::size_t count) {
+    const T* keys = c_.k + start * c_.k_stride;
+    Stage(keys, c_.latent ? keys : c_.v + start * c_.v_stride, count);
+    if (c_.dk_from != nullptr)
+      StartFrom(c_.dk_from + start * c_.dk_sum_stride, c_.dv_from + start * c_.dv_sum_stride,
+                count);
+    for (std::size_t r = start * c_.group; r < rows_; r += kQueryRows) {
+      Queries(r, std::min(kQueryRows, rows_ - r), [&](std::size_t row) {
+        const std::size_t position = row / c_.group;
+        return position < start ? 0 : std::min(kKeyBlock, position + 1 - start);
+      });
+    }
+    for (std::size_t j = 0; j < count; ++j)
+      Finish(start + j, dk_ + j * wide_key_, dv_ + j * wide_value_);
+  }
+
+  void StartFrom(const float* dk, const float* dv, std::size_t count) {
+    for (std::size_t j = 0; j < count; ++j) {
+      std::copy_n(dk + j * c_.dk_sum_stride, c_.key_width, dk_ + j * wide_key_);
+      std::copy_n(dv + j * c_.dv_sum_stride, c_.value_width, dv_ + j * wide_value_);
+    }
+  }
+
+  // A block of keys and values, as the products read them; their gradients start from zero.
+  void Stage(const T* keys, const T* values, std::size_t count) {
+    const std::size_t value_stride = c_.latent ? c_.k_stride : c_.v_stride;
     std::fill_n(k_, kKeyBlock * wide_key_, 0.0F);
     std::fill_n(k_turned_, kKeyBlock * wide_key_, 0.0F);
     std::fill_n(v_turned_, kKeyBlock * wide_value_, 0.0F);
     std::fill_n(dk_, kKeyBlock * wide_key_, 0.0F);
     std::fill_n(dv_, kKeyBlock * wide_value_, 0.0F);
     for (std::size_t j = 0; j < count; ++j) {
-      const T* key = c_.k + (start + j) * c_.k_stride;
-      const T* value = Value(start + j);
+      const T* key = keys + j * c_.k_stride;
+      const T* value = values + j * value_stride;
       Widen(key, c_.key_width, wide_key_, k_ + j * wide_key_);
       for (std::size_t i = 0; i < c_.key_width; ++i)
         k_turned_[i * kKeyBlock + j] = ToFloat(key[i]);
       for (std::size_t i = 0; i < c_.value_width; ++i)
         v_turned_[i * kKeyBlock + j] = ToFloat(value[i]);
     }
-    for (std::size_t r = start * c_.group; r < rows_; r += kQueryRows)
-      Queries(start, r, std::min(kQueryRows, rows_ - r));
-    for (std::size_t j = 0; j < count; ++j)
-      Finish(start + j, dk_ + j * wide_key_, dv_ + j * wide_value_);
   }
 
-  void Queries(std::size_t start, std::size_t first, std::size_t count) {
+  // Rows from `first` on, of which row r sees `seen(r)` of the block's keys.
+  template <class Seen>
+  void Queries(std::size_t first, std::size_t count, const Seen& seen) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t r = first + i;
       Widen(c_.q + r / c_.group * c_.q_stride + r % c_.group * c_.key_width, c_.key_width,
@@ -350,7 +385,7 @@ class AttentionGradient {
         {dy_, wide_value_, v_turned_, kKeyBlock, c_.value_width, slopes_, kKeyBlock, false}, count,
         kKeyBlock);
     for (std::size_t i = 0; i < count; ++i)
-      Slopes(start, first + i, scores_ + i * kKeyBlock, slopes_ + i * kKeyBlock);
+      Slopes(first + i, seen(first + i), scores_ + i * kKeyBlock, slopes_ + i * kKeyBlock);
     // Rows beyond `count` hold what was there before; no product reads them.
     for (std::size_t i = 0; i < count; i += 16) {
       TurnFloats(scores_ + i * kKeyBlock, scores_turned_ + i);
@@ -373,10 +408,8 @@ class AttentionGradient {
   }
 
   // scores -> weights of the softmax; slopes (dy . v) -> gradient of the scores, times scale.
-  void Slopes(std::size_t start, std::size_t r, float* scores, float* slopes) const {
-    const std::size_t position = r / c_.group;
-    const float lse = c_.lse[position * c_.lse_stride + r % c_.group];
-    const std::size_t seen = position < start ? 0 : std::min(kKeyBlock, position + 1 - start);
+  void Slopes(std::size_t r, std::size_t seen, float* scores, float* slopes) const {
+    const float lse = c_.lse[r / c_.group * c_.lse_stride + r % c_.group];
     for (std::size_t j = 0; j < seen; j += kL) {
       V weight = ExpLow(hn::Sub(hn::Mul(Load(scores + j), Set(c_.scale)), Set(lse)));
       V slope = hn::Mul(hn::Mul(weight, hn::Sub(Load(slopes + j), Set(inner_[r]))), Set(c_.scale));

@@ -17,9 +17,9 @@ struct WeightGradientCall {
   std::size_t begin = 0, end = 0;
 };
 
-/// One key-value head of one sequence: L tokens, `group` query heads that read it. Row t of a
-/// pointer's tensor is
-/// `..._stride` numbers after row t - 1; query heads of a token are side by side.
+/// One key-value head of one sequence: L tokens, `group` query heads that read it, after a context
+/// of C tokens whose keys and values lie elsewhere. Row t of a pointer's tensor is `..._stride`
+/// numbers after row t - 1; query heads of a token are side by side.
 template <class T>
 struct AttentionGradientCall {
   std::size_t length = 0, group = 0, key_width = 0, value_width = 0;
@@ -30,6 +30,13 @@ struct AttentionGradientCall {
   T *dq = nullptr, *dk = nullptr, *dv = nullptr;
   std::size_t q_stride = 0, k_stride = 0, v_stride = 0, y_stride = 0,
               lse_stride = 0;  ///< gradients lie as their tensors do
+  std::size_t context = 0;
+  const T *k_context = nullptr, *v_context = nullptr;  ///< strides of k and v
+  /// What gradients of the context's keys and values are added to, and what the sequence's own
+  /// start from (null: zero): fp32, `sum_stride` numbers a token.
+  float *dk_context = nullptr, *dv_context = nullptr;
+  const float *dk_from = nullptr, *dv_from = nullptr;
+  std::size_t dk_sum_stride = 0, dv_sum_stride = 0;
 };
 
 struct GradientKernels {

@@ -12,6 +12,10 @@ Rows<T> Columns(Rows<T> rows, std::size_t first, std::size_t width) {
   return {rows.data + first, rows.count, width, rows.stride};
 }
 template <class T>
+Rows<T> FirstRows(Rows<T> rows, std::size_t count) {
+  return {rows.data, count, rows.width, rows.stride};
+}
+template <class T>
 Rows<const T> Read(Rows<T> rows) {
   return rows;
 }

@@ -231,6 +231,150 @@ TEST_P(GradientTest, AttentionBackwardOfASequenceIgnoresTheOthers) {
   }
 }
 
+// Samples that go on from one context, each with it before them; then with it once, after them.
+struct SharedCase {
+  static constexpr std::size_t kContext = 70;
+  static constexpr std::size_t kOwn[] = {90, 3, 50};
+  static constexpr std::size_t kSamples = std::size(kOwn);
+
+  Ragged whole;
+  Ragged::Gradients want;
+  Matrix<float> dk, dv;  // of the context, summed over the samples
+
+  SharedCase(const Shape& shape, const Cpu& cpu)
+      : whole(shape, {kContext + kOwn[0], kContext + kOwn[1], kContext + kOwn[2]}, cpu),
+        want(WantOf(cpu)),
+        dk(kContext, want.k.width),
+        dv(kContext, want.v.width) {
+    for (std::size_t s = 0; s < kSamples; ++s) {
+      for (std::size_t i = 0; i < dk.numbers.size(); ++i)
+        dk.numbers[i] += want.k.numbers[First(s) * dk.width + i];
+      for (std::size_t i = 0; i < dv.numbers.size(); ++i)
+        dv.numbers[i] += want.v.numbers[First(s) * dv.width + i];
+    }
+  }
+
+  [[nodiscard]] std::size_t First(std::size_t s) const {
+    return static_cast<std::size_t>(whole.start[s]);
+  }
+
+  // All samples have the first one's context, and its rows have gradients there alone.
+  Ragged::Gradients WantOf(const Cpu& cpu) {
+    for (std::size_t s = 1; s < kSamples; ++s) {
+      for (Matrix<float>* m : {&whole.q, &whole.k, &whole.v})
+        std::copy_n(m->numbers.data(), kContext * m->width, &m->numbers[First(s) * m->width]);
+      std::fill_n(&whole.dy.numbers[First(s) * whole.dy.width], kContext * whole.dy.width, 0.0F);
+    }
+    whole.Forward(cpu);
+    return whole.Backward(cpu);
+  }
+
+  // Rows of samples [from, to), then of the context.
+  [[nodiscard]] std::vector<std::size_t> RowsOf(std::size_t from, std::size_t to) const {
+    std::vector<std::size_t> rows;
+    for (std::size_t s = from; s < to; ++s) {
+      for (std::size_t i = 0; i < kOwn[s]; ++i)
+        rows.push_back(First(s) + kContext + i);
+    }
+    for (std::size_t i = 0; i < kContext; ++i)
+      rows.push_back(i);
+    return rows;
+  }
+
+  // Gradients of some samples, and of the context if they are the last.
+  Ragged::Gradients Part(const Cpu& cpu,
+                         std::size_t from,
+                         std::size_t to,
+                         Matrix<float>& dk_sum,
+                         Matrix<float>& dv_sum) const {
+    const std::vector<std::size_t> rows = RowsOf(from, to);
+    const auto pick = [&](const Matrix<float>& all) {
+      Matrix<float> some(rows.size(), all.width);
+      for (std::size_t r = 0; r < rows.size(); ++r)
+        std::copy_n(&all.numbers[rows[r] * all.width], all.width, &some.numbers[r * all.width]);
+      return some;
+    };
+    const Matrix<float> q = pick(whole.q), k = pick(whole.k), v = pick(whole.v), y = pick(whole.y),
+                        dy = pick(whole.dy);
+    std::vector<float> lse;
+    for (const std::size_t r : rows)
+      lse.insert(lse.end(), &whole.lse[r * whole.s.heads], &whole.lse[(r + 1) * whole.s.heads]);
+    std::vector<std::int64_t> start = {0};
+    for (std::size_t s = from; s < to; ++s)
+      start.push_back(start.back() + static_cast<std::int64_t>(kOwn[s]));
+    start.push_back(start.back() + static_cast<std::int64_t>(kContext));
+    const SharedContext shared = {0, to - from, 0};
+    Ragged::Gradients d{Matrix<float>(q.count, q.width), Matrix<float>(k.count, k.width),
+                        Matrix<float>(v.count, v.width)};
+    AttentionGradientArgs<float> args;
+    args.start_S1 = start;
+    args.contexts = std::span(&shared, 1);
+    args.dk_sum = dk_sum.rows();
+    args.dv_sum = dv_sum.rows();
+    args.open = to < kSamples;
+    args.heads = whole.s.heads;
+    args.kv_heads = whole.s.kv_heads;
+    args.key_width = whole.s.key_width;
+    args.value_width = whole.s.value_width;
+    args.scale = whole.scale;
+    args.q = q.rows();
+    args.k = k.rows();
+    args.v = v.rows();
+    args.y = y.rows();
+    args.dy = dy.rows();
+    args.lse_TA = lse.data();
+    args.dq = d.q.rows();
+    args.dk = d.k.rows();
+    args.dv = d.v.rows();
+    AttentionBackward<float>(cpu, args);
+    return d;
+  }
+};
+
+TEST_P(GradientTest, AttentionBackwardOfASharedContextIsTheSumOfItsSamples) {
+  for (const Shape& shape : kShapes) {
+    if (shape.latent) continue;
+    const SharedCase c(shape, one);
+    Matrix<float> dk_sum(SharedCase::kContext, c.dk.width),
+        dv_sum(SharedCase::kContext, c.dv.width);
+    const Ragged::Gradients got = c.Part(three, 0, SharedCase::kSamples, dk_sum, dv_sum);
+    const std::vector<std::size_t> rows = c.RowsOf(0, SharedCase::kSamples);
+    const std::size_t context = rows.size() - SharedCase::kContext;
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      for (std::size_t i = 0; i < got.q.width; ++i)
+        ASSERT_NEAR(got.q.at(r, i), c.want.q.at(rows[r], i), 1e-4) << shape.name;
+      const bool sum = r >= context;
+      for (std::size_t i = 0; i < got.k.width; ++i)
+        ASSERT_NEAR(got.k.at(r, i), sum ? c.dk.at(r - context, i) : c.want.k.at(rows[r], i), 1e-4);
+      for (std::size_t i = 0; i < got.v.width; ++i)
+        ASSERT_NEAR(got.v.at(r, i), sum ? c.dv.at(r - context, i) : c.want.v.at(rows[r], i), 1e-4);
+    }
+  }
+}
+
+TEST_P(GradientTest, AttentionBackwardOfASharedContextIgnoresCuts) {
+  for (const Shape& shape : kShapes) {
+    if (shape.latent) continue;
+    const SharedCase c(shape, one);
+    const auto zeros = [&](std::size_t width) {
+      return Matrix<float>(SharedCase::kContext, width);
+    };
+    Matrix<float> dk_all = zeros(c.dk.width), dv_all = zeros(c.dv.width), dk_sum = dk_all,
+                  dv_sum = dv_all;
+    const Ragged::Gradients all = c.Part(three, 0, 3, dk_all, dv_all);
+    c.Part(one, 0, 1, dk_sum, dv_sum);
+    const Ragged::Gradients last = c.Part(three, 1, 3, dk_sum, dv_sum);
+    // The last samples' rows, and the context's.
+    const std::size_t skipped = SharedCase::kOwn[0];
+    EXPECT_TRUE(SameBits(&all.q.numbers[skipped * all.q.width], last.q.numbers.data(),
+                         last.q.numbers.size()));
+    EXPECT_TRUE(SameBits(&all.k.numbers[skipped * all.k.width], last.k.numbers.data(),
+                         last.k.numbers.size()));
+    EXPECT_TRUE(SameBits(&all.v.numbers[skipped * all.v.width], last.v.numbers.data(),
+                         last.v.numbers.size()));
+  }
+}
+
 TEST_P(GradientTest, AdamWFollowsTheFormulaAndWritesPackedWeights) {
   Matrix<float> master = RandomMatrix<float>(70, 45, 10), first(70, 45), second(70, 45);
   const Matrix<float> before = master;

@@ -256,13 +256,5 @@ TEST(GateBiasTest, MaxViolationIsTheWorstLayers) {
   EXPECT_DOUBLE_EQ(MaxViolation({}), 0);
 }
 
-TEST(MicroBatchTest, CutsLongestFirstWithinTheBudget) {
-  EXPECT_THAT(CutMicroBatches({3, 9, 4, 4, 20}, 12),
-              ElementsAre(ElementsAre(4), ElementsAre(1), ElementsAre(2, 3, 0)));
-  EXPECT_THAT(CutMicroBatches({2, 2, 2}, 1),
-              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2)));
-  EXPECT_THAT(CutMicroBatches({}, 8), ElementsAre());
-}
-
 }  // namespace
 }  // namespace aha::policy

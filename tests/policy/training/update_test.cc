@@ -163,19 +163,5 @@ TEST(UpdateTest, AnErrorOfTheLossIsTheUpdates) {
   EXPECT_THAT(done.error().message, HasSubstr("no such thing"));
 }
 
-TEST(TargetsTest, AreTheTokensFromTheFirstOnAndTheRowsBefore) {
-  const Targets targets = TargetsOf({{{5, 6, 7}, {8, 9}, {10}}, {0, 1, 1}});
-  EXPECT_THAT(targets.row_N, ElementsAre(0, 1, 3));
-  EXPECT_THAT(targets.token_N, ElementsAre(6, 7, 9));
-  EXPECT_THAT(targets.sequence_N, ElementsAre(0, 0, 1));
-}
-
-TEST(TargetsTest, MtpCountsWhatIsTwoAhead) {
-  EXPECT_EQ(CountMtpTargets(5, 1), 3);
-  EXPECT_EQ(CountMtpTargets(5, 3), 2);
-  EXPECT_EQ(CountMtpTargets(5, 5), 0);
-  EXPECT_EQ(CountMtpTargets(1, 1), 0);
-}
-
 }  // namespace
 }  // namespace aha::policy
