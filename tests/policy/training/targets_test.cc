@@ -66,7 +66,7 @@ TEST(MicroBatchTest, GroupsStayTogetherWhereTheBudgetAllows) {
 // Rows: 4 of the context once, then 3, 2 and 4; so the third sample does not fit beside two.
 TEST(MicroBatchTest, ACutGroupSaysSo) {
   const auto cuts = CutSharedMicroBatches(kGroups, kLengths, 12);
-  ASSERT_EQ(cuts.size(), 3U);
+  ASSERT_EQ(cuts.size(), 4U);
   EXPECT_THAT(cuts[0].members, ElementsAre(0, 2));
   EXPECT_THAT(cuts[0].shared, ElementsAre(SharedPrompt{0, 2, 4}));
   EXPECT_TRUE(cuts[0].open && !cuts[0].continued);
@@ -76,6 +76,7 @@ TEST(MicroBatchTest, ACutGroupSaysSo) {
   EXPECT_THAT(cuts[2].members, ElementsAre(1, 4));
   EXPECT_THAT(cuts[2].shared, IsEmpty());
   EXPECT_FALSE(cuts[2].continued || cuts[2].open);
+  EXPECT_THAT(cuts[3].members, ElementsAre(5));
 }
 
 TEST(MicroBatchTest, ASampleLongerThanTheBudgetStandsAlone) {
