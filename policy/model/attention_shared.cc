@@ -9,7 +9,8 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
   const cpu::Working working(context.cpu.clock(), cpu::Work::kAttention);
   const cpu::KvShape& shape = context.shape;
   const BatchLayout& layout = context.layout;
-  context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
+  constexpr std::size_t kGrain = 8;  // tokens worth a thread: each waits for lines of memory
+  context.cpu.pool().ParallelFor(context.tokens(), kGrain, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t) {
       std::byte* page =
           context.pages + static_cast<std::size_t>(layout.page_T[t]) * context.page_stride;

@@ -30,9 +30,6 @@ struct TileCall {
   const float* factor;  // of what `to` holds, by row; null: 1
 };
 
-// Tiles of more rows do not wait for memory.
-constexpr int kMostWaiting = 6;
-
 template <Way way, int MR, int NV>
 void SumTile(const TileCall& call) {
   Tile<MR, NV> tile;
@@ -56,7 +53,7 @@ void SumTile(const TileCall& call) {
     for (int v = 0; v < NV; ++v)
       from[v] = call.vectors != nullptr ? call.vectors[v] : call.w[b] + v * (kL * 4);
     const Source x = {call.x.data + b * call.x_block_bytes, call.x.bytes};
-    if (MR <= kMostWaiting && call.ahead != nullptr) {
+    if (call.ahead != nullptr) {
       AheadOfEach<NV> ahead;
       for (int v = 0; v < NV; ++v)
         ahead.from[v] = call.vectors != nullptr ? call.ahead[v] : call.ahead[b] + v * (kL * 4);
@@ -116,6 +113,7 @@ void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
       call.x.data = whole.x.data + first * whole.x.bytes;
       call.to = whole.to + first * whole.stride + v * kL;
       call.factor = whole.factor == nullptr ? nullptr : whole.factor + first;
+      if (t > 0) call.ahead = nullptr;  // asked for
       (step == 8 ? kEight[m] : step == 4 ? kFour[m] : step == 2 ? kTwo[m] : kOne[m])(call);
     }
     v += step;
@@ -160,7 +158,10 @@ class Attend {
     for (std::size_t start = 0; start < longest; start += kAttentionBlock) {
       Scores(start, longest);
       for (std::size_t r = 0; r < c_.count; ++r)
+        FindMost(r, start);
+      for (std::size_t r = 0; r < c_.count; ++r)
         Weigh(r, start);
+      asked_ = 0;
       Mix(start, longest);
     }
     for (std::size_t r = 0; r < c_.count; ++r)
@@ -263,20 +264,35 @@ class Attend {
         });
   }
 
-  // The page whose keys are read after the values of row r's page at `at`: the next block's, or
-  // those of who comes next. Null: none.
-  [[nodiscard]] const std::byte* PageAfter(std::size_t r, std::size_t block, std::size_t at) const {
-    const std::size_t next = at + kAttentionBlock;
-    if (next < c_.rows[r].keys) return PageOf(r, next);
-    const bool last = block + kAttentionBlock >= c_.rows[r].keys;
-    const std::size_t first = at - block;
-    if (!last || first >= c_.next.keys) return nullptr;
-    return c_.next.pool +
-           static_cast<std::size_t>(c_.next.pages[first / s_.page_tokens]) * c_.page_stride;
+  // A page whose keys are read soon after the values of row r's page at `at`: the next block's, or
+  // of who comes next. Null: none.
+  [[nodiscard]] const std::byte* PageAfter(std::size_t r, std::size_t block, std::size_t at) {
+    if (block + kAttentionBlock < c_.rows[r].keys) {
+      const std::size_t next = at + kAttentionBlock;
+      return next < c_.rows[r].keys ? PageOf(r, next) : nullptr;
+    }
+    if (asked_ * s_.page_tokens >= std::min(c_.next.keys, kAttentionBlock)) return nullptr;
+    return c_.next.pool + static_cast<std::size_t>(c_.next.pages[asked_++]) * c_.page_stride;
+  }
+  // Keys of row r's next block, if its own pages begin there: a run asks for those of its first row
+  // alone.
+  void AskOwn(std::size_t r, std::size_t block) const {
+    const std::size_t next = block + kAttentionBlock;
+    if (s_.latent || r == 0 || c_.rows[r].keys <= next || c_.rows[r - 1].keys <= next) return;
+    const auto same = [&](std::size_t at) {
+      const std::size_t place = at / s_.page_tokens;
+      return c_.rows[r].pages[place] == c_.rows[r - 1].pages[place];
+    };
+    if (same(next) || !same(next - 1)) return;
+    const std::size_t end = std::min(c_.rows[r].keys, next + kAttentionBlock);
+    for (std::size_t at = next; at < end; at += s_.page_tokens) {
+      for (std::size_t i = 0; i < key_bytes_; i += 64)
+        Ask(PageOf(r, at) + i);
+    }
   }
 
-  // Online softmax of one row over one block: weights_, and factor_ for what was mixed before.
-  void Weigh(std::size_t r, std::size_t block) {
+  // Softmax's first step of one row over one block: its scores scaled, and the largest one.
+  void FindMost(std::size_t r, std::size_t block) {
     factor_[r] = 1;
     if (c_.rows[r].keys <= block) return;
     const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
@@ -291,6 +307,14 @@ class Attend {
     }
     const float before = most_[r];
     most_[r] = std::max(before, Largest(most));
+    factor_[r] = before - most_[r];
+  }
+  // Its second: weights_, and factor_ for what was mixed before.
+  void Weigh(std::size_t r, std::size_t block) {
+    if (c_.rows[r].keys <= block) return;
+    AskOwn(r, block);
+    const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
+    const float* scores = scores_ + r * kAttentionBlock;
     X* weights = weights_ + r * kAttentionBlock;
     V sum = Zeros();
     for (std::size_t i = 0; i < keys; i += kL) {
@@ -300,7 +324,7 @@ class Attend {
     }
     for (std::size_t i = (keys + kL - 1) / kL * kL; i < kAttentionBlock; ++i)
       weights[i] = X{};
-    factor_[r] = hn::GetLane(Exp(Set(before - most_[r])));
+    factor_[r] = hn::GetLane(Exp(Set(factor_[r])));
     total_[r] = total_[r] * factor_[r] + Sum(sum);
   }
 
@@ -369,6 +393,7 @@ class Attend {
   float* mix_ = nullptr;     // [rows][wide_value_]
   T* forms_ = nullptr;       // a latent page's form
   std::array<float, kAttentionRows> most_{}, total_{}, factor_{};
+  std::size_t asked_ = 0;  // pages of who comes next
   std::array<std::size_t, kAttentionRows>
       sequence_end_{};  // after the rows that follow in one sequence, keys ascending
 };
