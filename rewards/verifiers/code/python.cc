@@ -8,8 +8,8 @@ namespace aha::rewards::code {
 namespace {
 
 // Both scripts run program.py by exec, whose source is compiled without the types of Python's ast
-// module: compile() makes all of them first, an eighth of an interpreter's start. A profile function
-// sees the first frame of the program, which tells a program that does not compile ("C" on
+// module: compile() makes all of them first, an eighth of an interpreter's start. A profile
+// function sees the first frame of the program, which tells a program that does not compile ("C" on
 // descriptor 3) from one that fails, and gives its code the name of its file.
 
 // Runs program.py as __main__ with nothing of this text left in its names. Descriptor 3 is closed

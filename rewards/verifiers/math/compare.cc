@@ -253,7 +253,11 @@ class Comparer {
     const auto digits = AsLiteral(WithoutPercentView(answer));
     if (!digits || !digits->decimals || !SymbolsOf(reference).empty()) return false;
     std::int64_t last = *digits->decimals + (Has(answer, Op::kPercent) ? 2 : 0);
-    if (last < decimals_ || last > kMostDecimals || digits->significant < decimals_) return false;
+    if (last < 0 || last > kMostDecimals) return false;
+    if (last < decimals_ || digits->significant < decimals_) {
+      if (RoundsOrCutsTo(reference, answer, last, work_)) rule_ = "few decimals";
+      return false;
+    }
     if (digits->significant > kSoundDigits && digits->significant <= kDoubleDigits)
       last -= digits->significant - kSoundDigits;
     if (!RoundsOrCutsTo(reference, answer, last, work_)) return false;

@@ -14,13 +14,13 @@
 #include "rewards/verifiers/math/moment.h"
 #include "rewards/verifiers/math/normalize.h"
 #include "rewards/verifiers/math/parser.h"
+#include "rewards/verifiers/math/rational.h"
 #include "rewards/verifiers/math/rewrite.h"
 #include "rewards/verifiers/math/units.h"
 
 namespace aha::rewards::math {
 namespace {
 
-constexpr std::size_t kLongest = 64 * 1024;
 constexpr std::size_t kShown = 80;  // characters of an answer in a reason
 
 // A text read once, in every way that it may be meant.
@@ -96,9 +96,9 @@ class Judge {
 
   bool ReadReference() {
     const std::string_view whole = input_.reference;
-    if (whole.size() > kLongest) return Fault("the reference is over 64 KiB");
+    if (whole.size() > kLongestAnswer) return Fault("the reference is over 64 KiB");
     const std::string raw = AnswerOf(whole);
-    if (raw.size() > kLongest) return Fault("the reference is over 64 KiB");
+    if (raw.size() > kLongestAnswer) return Fault("the reference is over 64 KiB");
     if (!IsValidUtf8(raw)) return Fault("the reference is not UTF-8");
     reference_ = Read(raw);
     // Without a box a solution may say it: "... The final answer is $28\\%$."
@@ -284,7 +284,7 @@ class Judge {
 
   void JudgeMarked(const std::string& raw) {
     verdict_.extracted = raw;
-    if (raw.size() > kLongest) {
+    if (raw.size() > kLongestAnswer) {
       verdict_.reason = "too_large";
       return;
     }
@@ -345,8 +345,8 @@ class Judge {
     std::string_view text = BehindThinking(input_.completion);
     if (TrimAnswer(text).empty()) text = input_.completion;
     // Of a very long text the end is read.
-    if (text.size() > kLongest) {
-      text.remove_prefix(text.size() - kLongest);
+    if (text.size() > kLongestAnswer) {
+      text.remove_prefix(text.size() - kLongestAnswer);
     } else {
       const Reading whole = Read(text);
       verdict_.extracted = TrimAnswer(text);
@@ -400,6 +400,7 @@ class Judge {
 }  // namespace
 
 MathVerdict JudgeMath(const MathQuestion& question) {
+  FreeFlintWithThread();
   return Judge(question).Run();
 }
 
