@@ -119,7 +119,7 @@ Result<proto::Prompts> TaskPrompts(const std::string& name) {
   task.set_family(name == "hardest" ? "reasoning" : name);
   if (name == "hardest") task.add_band(3);
   if (const auto families = FamiliesNamed(task.family()); !families) {
-    return Fail(Code::kInvalidArgument, "{}; also: reasoning, hardest, general, or a .jsonl file",
+    return Fail(Code::kInvalidArgument, "{}; also: hardest, or a .jsonl file",
                 families.error().message);
   }
   return prompts;

@@ -49,6 +49,7 @@ int Main(int argc, char** argv) {
   AddRecipeCommands(app, action);
   AddWhyCommand(app, action);
   AddModelCommands(app, action);
+  AddGenerateCommand(app, action);
   AddBenchCommand(app, action);
   AddChatCommand(app, action);
   AddTokenCommands(app, action);

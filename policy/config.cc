@@ -125,11 +125,6 @@ bool PolicyConfig::dense_layer(std::int64_t layer) const {
          std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) != mlp_only_layers.end();
 }
 
-bool PolicyConfig::ends_sequence(std::int64_t id) const {
-  return eos_token_id == id || std::find(more_eos_token_ids.begin(), more_eos_token_ids.end(),
-                                         id) != more_eos_token_ids.end();
-}
-
 double PolicyConfig::attention_scale() const {
   if (attention == AttentionKind::kGrouped) return 1.0 / std::sqrt(static_cast<double>(head_dim));
   const double scale = 1.0 / std::sqrt(static_cast<double>(qk_head_dim()));

@@ -133,8 +133,6 @@ struct PolicyConfig {
                                                : moe_intermediate_size * n_shared_experts;
   }
   [[nodiscard]] bool dense_layer(std::int64_t layer) const;
-  /// Whether a token of this id ends a sequence.
-  [[nodiscard]] bool ends_sequence(std::int64_t id) const;
   /// Softmax scale of attention: head width^-1/2, times m^2 for latent attention under YaRN.
   [[nodiscard]] double attention_scale() const;
   [[nodiscard]] std::int64_t bytes_per_number() const { return dtype == NumberType::kBf16 ? 2 : 4; }

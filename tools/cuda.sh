@@ -72,12 +72,7 @@ FetchCuda() {
     [[ -n $paths ]] || paths='nvidia/*'
     if [[ $requirement == torch==* ]]; then paths='torch/include/* torch/lib/*'; fi
     FetchWheel "$requirement" "$wheels/$file" "$sha256" "$cache/pip.log"
-    Say "unpacking $file"
-    set -f # $paths is several words; unzip matches the patterns, not the shell
-    # shellcheck disable=SC2086
-    unzip -q -o "$wheels/$file" $paths -d "$aside/wheel" >"$cache/unzip.log" 2>&1 </dev/null ||
-      Die "could not unpack $wheels/$file (log: $cache/unzip.log). Is the disk full?"
-    set +f
+    UnpackWheel "$wheels/$file" "$aside/wheel" "$cache/unzip.log" "$paths"
   done
   Arrange "$aside"
   sync -f "$aside"

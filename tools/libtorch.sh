@@ -59,11 +59,7 @@ FetchLibTorch() {
     local requirement file sha256 paths
     read -r -d '' requirement file sha256 paths <<<"$wheel" || true
     FetchWheel "$requirement" "$wheels/$file" "$sha256" "$cache/pip.log"
-    Say "unpacking $file"
-    set -f # $paths is several words; unzip matches the patterns, not the shell
-    unzip -q -o "$wheels/$file" $paths -d "$aside/wheel" >"$cache/unzip.log" 2>&1 </dev/null ||
-      Die "could not unpack $wheels/$file (log: $cache/unzip.log). Is the disk full?"
-    set +f
+    UnpackWheel "$wheels/$file" "$aside/wheel" "$cache/unzip.log" "$paths"
   done
   mv -- "$aside/wheel/torch/include" "$aside/include"
   mv -- "$aside"/wheel/torch/lib/* "$aside"/wheel/nvidia/cu13/lib/* "$aside/lib/" # one folder: they look beside themselves
@@ -96,6 +92,15 @@ FetchWheel() {
   grep -E 'ERROR|Could not' "$4" 2>/dev/null | tail -n 3 | cut -d ' ' -f 2- | cut -c -300 >&2 || true
   Die "could not fetch $1 ($(basename -- "$2")) from https://pypi.org (log: $4). Check the network, or set" \
     "AHA_LIBTORCH=DIR to a LibTorch $kLibTorchVersion that is already here."
+}
+
+# UnpackWheel FILE FOLDER LOG PATHS: PATHS are patterns of what is wanted, several words.
+UnpackWheel() {
+  Say "unpacking $(basename -- "$1")"
+  set -f # unzip matches the patterns, not the shell
+  # shellcheck disable=SC2086
+  unzip -q -o "$1" $4 -d "$2" >"$3" 2>&1 </dev/null || Die "could not unpack $1 (log: $3). Is the disk full?"
+  set +f
 }
 
 HasSum() { [[ -f $1 && $(sha256sum <"$1") == "$2  -" ]]; }

@@ -1,12 +1,11 @@
 #include "pipelines/commands/bench_decode.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <numeric>
 
+#include "base/peak_memory.h"
 #include "pipelines/commands/command.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/model/step_work.h"
@@ -383,12 +382,10 @@ Status RunDecodeBench(DecodeBenchOptions o) {
     all.push_back(JsonOf(f));
     Print(f);
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   if (!o.json) return {};
   Json json = all.back();
   json["differing_bits"] = differing;
-  json["peak_rss_mb"] = static_cast<double>(usage.ru_maxrss) / 1024;
+  json["peak_rss_mb"] = static_cast<double>(PeakMemoryBytes()) / (1 << 20);
   json["bf16_gflops"] = peak.bf16_gflops;
   json["memory_gb_s"] = peak.memory_gb_s;
   json["threads"] = cpu.threads();

@@ -2,7 +2,6 @@
 
 #include "pipelines/commands/bench_train.h"
 
-#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "base/peak_memory.h"
 #include "grpo/advantage.h"
 #include "grpo/learner.h"
 #include "pipelines/commands/command.h"
@@ -54,9 +54,7 @@ double Median(std::vector<double> values) {
 }
 
 double PeakRssMb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
+  return static_cast<double>(PeakMemoryBytes()) / (1 << 20);
 }
 
 struct NamedWork {

@@ -20,6 +20,7 @@ using Action = std::function<Status()>;
 
 void AddRecipeCommands(CLI::App& app, Action& action);
 void AddModelCommands(CLI::App& app, Action& action);
+void AddGenerateCommand(CLI::App& app, Action& action);
 void AddBenchCommand(CLI::App& app, Action& action);
 void AddChatCommand(CLI::App& app, Action& action);
 void AddTokenCommands(CLI::App& app, Action& action);

@@ -1,4 +1,4 @@
-// aha eval, generate, logits.
+// aha eval, logits.
 
 #include <memory>
 #include <numeric>
@@ -11,12 +11,7 @@
 #include "pipelines/stages/run_recipe.h"
 #include "policy/checkpoint/checkpoint.h"
 #include "policy/checkpoint/safetensors.h"
-#include "policy/cuda/device.h"
 #include "policy/model/head.h"
-#include "rollout/cuda/generator.h"
-#include "rollout/engine.h"
-#include "rollout/unit.h"
-#include "sft/chat_template.h"
 
 namespace aha::pipelines {
 namespace {
@@ -110,104 +105,6 @@ void AddEval(CLI::App& app, Action& action) {
   });
 }
 
-// --- generate -----------------------------------------------------------------------------------
-
-struct GenerateOptions {
-  std::string folder, prompt, prompt_template, device = "cpu";
-  std::uint32_t max_new = 128, top_k = 0, samples = 1, threads = 0;
-  double temperature = 1, top_p = 1;
-  std::uint64_t seed = 1;
-  bool json = false;
-};
-
-Result<proto::SampleReply> SampleOnCpu(const Model& model,
-                                       const proto::SampleRequest& request,
-                                       std::uint32_t threads) {
-  AHA_ASSIGN(const policy::cpu::KernelTarget target, policy::cpu::ChooseKernelTarget());
-  const policy::cpu::Cpu cpu(target, WorkThreads(threads));
-  rollout::Engine engine(model.weights, cpu, {.stop_ids = model.stop_ids});
-  return engine.Run(request);
-}
-
-Result<proto::SampleReply> SampleOnGpu(const Model& model, const proto::SampleRequest& request) {
-  AHA_ASSIGN(const std::unique_ptr<rollout::Generator> generator,
-             rollout::CudaGenerator(model.weights, {}));
-  rollout::Request asked = rollout::RequestOf(request, request.groups(0), 0);
-  asked.stop_ids = model.stop_ids;
-  AHA_ASSIGN(const rollout::Outcome outcome, generator->Run(asked));
-  proto::SampleReply reply;
-  for (const rollout::SampleOutcome& sample : outcome.samples)
-    rollout::FillCompletion(*reply.add_completions(), sample);
-  return reply;
-}
-
-Status RunGenerate(const GenerateOptions& o) {
-  if (o.device == "cuda") AHA_TRY(policy::cuda::FindDevice());
-  std::string prompt = o.prompt;
-  if (!o.prompt_template.empty()) {
-    AHA_ASSIGN(const sft::ChatTemplate prompt_template,
-               sft::ChooseChatTemplate(o.prompt_template, o.folder));
-    prompt = prompt_template.Apply(o.prompt);
-  }
-  AHA_ASSIGN(const Model model, LoadModel(o.folder, Use::kInference));
-  AHA_ASSIGN(const std::vector<std::int32_t> ids, model.tokenizer.Encode(prompt));
-  proto::SampleRequest request;
-  request.set_seed(o.seed);
-  request.set_stage("generate");
-  request.mutable_sampling()->set_temperature(static_cast<float>(o.temperature));
-  request.mutable_sampling()->set_top_p(static_cast<float>(o.top_p));
-  request.mutable_sampling()->set_top_k(o.top_k);
-  request.mutable_sampling()->set_max_new_tokens(o.max_new);
-  proto::GroupRequest& group = *request.add_groups();
-  group.set_samples(o.samples);
-  for (const std::int32_t id : ids)
-    group.add_prompt_ids(static_cast<std::uint32_t>(id));
-  AHA_ASSIGN(const proto::SampleReply reply, o.device == "cuda"
-                                                 ? SampleOnGpu(model, request)
-                                                 : SampleOnCpu(model, request, o.threads));
-  for (const proto::Completion& completion : reply.completions()) {
-    std::vector<std::int32_t> tokens(completion.ids().begin(), completion.ids().end());
-    std::vector<std::int32_t> shown = tokens;
-    if (completion.finish() == proto::FINISH_STOP) shown.pop_back();
-    const std::string text = model.tokenizer.Decode(shown);
-    if (!o.json) {
-      PrintLine(text);
-      continue;
-    }
-    PrintJson({{"text", text},
-               {"tokens", tokens},
-               {"logprobs",
-                std::vector<double>(completion.logprobs().begin(), completion.logprobs().end())},
-               {"finish", completion.finish() == proto::FINISH_STOP ? "stop" : "length"}});
-  }
-  return {};
-}
-
-void AddGenerate(CLI::App& app, Action& action) {
-  auto o = std::make_shared<GenerateOptions>();
-  CLI::App* command = app.add_subcommand("generate", "Continue a prompt");
-  command->add_option("folder", o->folder, "Model folder")->required();
-  command
-      ->add_option("--prompt", o->prompt,
-                   "Text to continue, taken as it stands unless --template is given")
-      ->required();
-  command->add_option(
-      "--template", o->prompt_template,
-      "Ask --prompt as a question: auto (the folder's own template, or aha), or a name");
-  command->add_option("--max-new", o->max_new, "Most new tokens")->check(CLI::Range(1, 1048576));
-  command->add_option("--temperature", o->temperature, "0: greedy")->check(CLI::Range(0.0, 100.0));
-  command->add_option("--top-p", o->top_p, "Nucleus of the distribution")
-      ->check(CLI::Range(1e-6, 1.0));
-  command->add_option("--top-k", o->top_k, "Most candidates; 0: all");
-  command->add_option("--samples", o->samples, "Completions")->check(CLI::Range(1, 4096));
-  command->add_option("--seed", o->seed, "Seed of the draws");
-  command->add_option("--device", o->device, "cpu, or cuda: the first GPU, in a build with CUDA")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
-  command->add_option("--threads", o->threads, "CPU threads; 0: every core");
-  command->add_flag("--json", o->json, "Print a line of JSON for each completion");
-  command->callback([&action, o] { action = [o] { return RunGenerate(*o); }; });
-}
-
 // --- logits -------------------------------------------------------------------------------------
 
 struct LogitsOptions {
@@ -258,7 +155,10 @@ void AddLogits(CLI::App& app, Action& action) {
   auto o = std::make_shared<LogitsOptions>();
   CLI::App* command = app.add_subcommand("logits", "Write a model's logits for given token ids");
   command->add_option("folder", o->folder, "Model folder")->required();
-  command->add_option("--ids", o->ids, "Token ids, comma separated")->required()->delimiter(',');
+  command->add_option("--ids", o->ids, "Token ids, comma separated")
+      ->required()
+      ->delimiter(',')
+      ->check([](const std::string& id) { return id.empty() ? "an id is missing" : ""; });
   command
       ->add_option("--out", o->out,
                    "safetensors file to write: tensor logits [tokens, vocab], fp32")
@@ -274,7 +174,6 @@ void AddLogits(CLI::App& app, Action& action) {
 
 void AddModelCommands(CLI::App& app, Action& action) {
   AddEval(app, action);
-  AddGenerate(app, action);
   AddLogits(app, action);
 }
 

@@ -1,7 +1,6 @@
 #include "pipelines/stages/run_recipe.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +8,7 @@
 
 #include "base/content_hash.h"
 #include "base/log.h"
+#include "base/peak_memory.h"
 #include "base/whole_file.h"
 #include "pipelines/model/model_folder.h"
 #include "pipelines/recipes/resolve.h"
@@ -22,12 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Inputs = std::vector<proto::StageRecord::Input>;
-
-std::uint64_t PeakBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
 
 // Names of the rewards that a stage scores with.
 std::vector<std::string> RewardNames(const proto::Stage& stage) {
@@ -185,7 +179,7 @@ class RecipeRun {
     record.clear_error();
     record.set_output_sha256(report->sha256);
     record.set_seconds(record.seconds() + seconds);
-    record.set_peak_memory_bytes(std::max(record.peak_memory_bytes(), PeakBytes()));
+    record.set_peak_memory_bytes(std::max(record.peak_memory_bytes(), PeakMemoryBytes()));
     AHA_TRY(run_.WriteStages(graph_));
     return StageOutcome{stage.name(), "done", *report, record.seconds()};
   }

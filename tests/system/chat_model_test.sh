@@ -64,6 +64,11 @@ Check "generate stops" '"finish":"stop"' "$greedy"
 rendered=$'<|im_start|>user\n'$question$'<|im_end|>\n<|im_start|>assistant\n'
 Check "the prompt is the template's" "$greedy" \
   "$("$aha" -q generate "$learnt" --prompt "$rendered" --temperature 0 --max-new 48 --json)"
+cut=$("$aha" -q generate "$learnt" --prompt "$question" --template auto --temperature 0 --max-new 48 --json --stop nowhere --stop ' is')
+Check "a stop string is left out" '"text":"6 * 7"' "$cut"
+Check "and is the end" '"finish":"stop"' "$cut"
+Check "an empty one" 'must not be empty' "$("$aha" -q generate "$learnt" --prompt Hi --stop '' 2>&1)"
+Check "ids that are missing" 'an id is missing' "$("$aha" -q logits "$learnt" --ids '' --out "$scratch/none" 2>&1)"
 Check "chat answers" "$answer" "$(printf '%s\n' "$question" | "$aha" -q chat "$learnt" --temperature 0 --max-new 48)"
 Check "eval finds it right" '"pass_at_1":1.0' \
   "$("$aha" -q eval "$learnt" --task "$scratch/one.jsonl" --samples 1 --count 1 --temperature 0 --max-new 48 --json)"
