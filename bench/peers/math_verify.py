@@ -165,8 +165,8 @@ def write_doc(path, rows, mine, other, with_decimals, speed):
     judged = {}
     for line in (pathlib.Path(__file__).parent / "math_verify_judged.tsv").read_text().splitlines():
         if line and not line.startswith("#"):
-            reference, answer, judgement = line.split("\t")
-            judged[reference, answer] = judgement
+            reference, answer, said = line.split("\t")
+            judged[reference, answer] = said
     lines = ["# The math reward beside math-verify 0.9.0", "", "Made by `bench/peers/math_verify.py --doc`; do not edit by hand.", "", speed, ""]
     groups = (("math-verify's own tests", lambda r: r.get("tested")),
               ("The styles of data sets (tests/rewards/math_styles.txt)", lambda r: r["kind"].startswith("style ")),

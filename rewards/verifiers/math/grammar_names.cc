@@ -85,7 +85,7 @@ bool Grammar::Number(Node* out) {
   }
   if (IsSign(U'_')) {
     std::string base;
-    if (!Subscript(&base) || base.size() > 2) return false;
+    if (!Subscript(&base) || base.empty() || base.size() > 2) return false;
     for (const char c : base) {
       if (c < '0' || c > '9') return false;
     }
