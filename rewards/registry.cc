@@ -145,11 +145,13 @@ Registry Registry::BuiltIns() {
        .sha256 = {}},
       WithoutConfig<ExactReward>());
   add({.name = "math",
-       .doc = "1 when the answer is mathematically the reference, else 0",
+       .doc = "1 when the answer is mathematically the reference, else 0; a decimal reference is "
+              "met by what rounds to it, an exact one by its value or enough decimals of it",
        .keys = {{.name = "decimals",
-                 .doc = "a decimal answer with at least so many decimals may stand for an exact "
-                        "reference (0.333333 for 1/3); -1: never",
-                 .default_value = std::int64_t{-1},
+                 .doc = "an exact reference without end (1/3, not 1/8) is met by a decimal with at "
+                        "least so many decimals and significant digits, when it is the reference "
+                        "rounded or cut at its last digit (0.333333); -1: never",
+                 .default_value = std::int64_t{math::kDecimals},
                  .min = -1,
                  .max = 1000}},
        .file = {},

@@ -1,7 +1,6 @@
 #include "rollout/kv_pages.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace aha::rollout {
 
@@ -35,10 +34,8 @@ void KvPages::Copy(std::int32_t from, std::int32_t to) {
 }
 
 void KvPages::Clear(const std::vector<std::int32_t>& table) {
-  for (const std::int32_t page : table) {
-    std::memset(pool_.layer(0) + static_cast<std::size_t>(page) * pool_.page_bytes(), 0,
-                pool_.page_bytes());
-  }
+  for (const std::int32_t page : table)
+    pool_.ClearPage(static_cast<std::size_t>(page));
 }
 
 }  // namespace aha::rollout

@@ -6,9 +6,9 @@
     V/bin/python bench/peers/math_verify.py --expectations math_verify-0.9.0 --doc bench/peers/math_verify.md
                  [--bench build/release/bench/rewards/math_bench] [--generated N] [FILE.jsonl ...]
 
-Pairs: tests/rewards/math_cases.txt and math_styles.txt, N generated ones (seed 1), math-verify's own tests (--expectations: its unpacked
+Pairs: tests/rewards/math_cases.txt, math_styles.txt and math_traps.txt, N generated ones (seed 1), math-verify's own tests (--expectations: its unpacked
 source) and FILEs of {"kind", "reference", "completion", "expected"?} lines. Prints agreement by kind of answer, every disagreement (and who
-agrees with what is expected), and both throughputs on the pairs of the two files and the generated ones. --doc writes the tables as a page,
+agrees with what is expected), and both throughputs on the pairs of the files and the generated ones. --doc writes the tables as a page,
 with the judgements of math_verify_judged.tsv beside the disagreements.
 """
 import argparse
@@ -29,7 +29,7 @@ sys.path[:] = [folder for folder in sys.path if pathlib.Path(folder).resolve() !
 
 def read_cases():
     rows, kind = [], None
-    for name in ("math_cases.txt", "math_styles.txt"):
+    for name in ("math_cases.txt", "math_styles.txt", "math_traps.txt"):
         for line in (ROOT / "tests/rewards" / name).read_text().splitlines():
             if not line or line.startswith("#"):
                 continue
@@ -39,7 +39,7 @@ def read_cases():
                     rows.append({"kind": kind, "reference": reference, "answer": answer, "expected": expected})
                     break
             else:
-                kind = ("style " if name == "math_styles.txt" else "") + line[1:-1]
+                kind = {"math_styles.txt": "style ", "math_traps.txt": "trap "}.get(name, "") + line[1:-1]
     return rows
 
 
@@ -108,7 +108,7 @@ def generate(count, seed=1):
 
 def ours(bench, rows, decimals=False):
     lines = "\n".join(json.dumps({"reference": r["reference"], "completion": r["completion"],
-                                  "decimals": r.get("precision", -1) if decimals else -1}) for r in rows)
+                                  **({"decimals": r["precision"]} if decimals and "precision" in r else {})}) for r in rows)
     run = subprocess.run([bench, "--rounds", "3"], input=lines, capture_output=True, text=True, check=True)
     out = [json.loads(line) for line in run.stdout.splitlines()]
     return [o.get("score") for o in out], sum(o["us"] for o in out) / 1e6, run.stderr.strip()
@@ -157,16 +157,22 @@ def tabulate(rows, mine, other):
     return kinds
 
 
+def judgement(judged, row):
+    return judged.get((" ".join(row["reference"].split())[-60:], " ".join(row["answer"].split())[-60:]), "")
+
+
 def write_doc(path, rows, mine, other, with_decimals, speed):
     judged = {}
     for line in (pathlib.Path(__file__).parent / "math_verify_judged.tsv").read_text().splitlines():
         if line and not line.startswith("#"):
-            reference, answer, judgement = line.split("\t")
-            judged[reference, answer] = judgement
+            reference, answer, said = line.split("\t")
+            judged[reference, answer] = said
     lines = ["# The math reward beside math-verify 0.9.0", "", "Made by `bench/peers/math_verify.py --doc`; do not edit by hand.", "", speed, ""]
     groups = (("math-verify's own tests", lambda r: r.get("tested")),
               ("The styles of data sets (tests/rewards/math_styles.txt)", lambda r: r["kind"].startswith("style ")),
-              ("Kinds of answers (tests/rewards/math_cases.txt)", lambda r: not r.get("tested") and not r["kind"].startswith(("style ", "generated_"))),
+              ("Kinds of answers (tests/rewards/math_cases.txt)",
+               lambda r: not r.get("tested") and not r["kind"].startswith(("style ", "trap ", "generated_"))),
+              ("Near misses (tests/rewards/math_traps.txt)", lambda r: r["kind"].startswith("trap ")),
               ("Generated pairs whose truth is known", lambda r: r["kind"].startswith("generated_")))
     for title, belongs in groups:
         chosen = [(r, a, b) for r, a, b in zip(rows, mine, other) if belongs(r)]
@@ -176,11 +182,16 @@ def write_doc(path, rows, mine, other, with_decimals, speed):
         lines += [f"## {title}", "", "| kind | pairs | agree |" + ("" if own else " ours right | math-verify right |"),
                   "|---|---|---|" + ("" if own else "---|---|")]
         for kind, tally in tabulate(*zip(*chosen)).items():
-            name = kind.removeprefix("math-verify ").removeprefix("style ").removeprefix("generated_")
+            name = kind.removeprefix("math-verify ").removeprefix("style ").removeprefix("trap ").removeprefix("generated_")
             lines.append(f"| {name} | {tally['n']} | {tally['agree']} |" + ("" if own else f" {tally['ours']} | {tally['theirs']} |"))
         if own:
             same = sum(a == b for r, a, b in zip(rows, with_decimals, other) if belongs(r))
-            lines += ["", f"With the reward's key `decimals` at the precision that each test asks for: {same} of {len(chosen)}."]
+            right = [a == b or not judgement(judged, r).startswith("ours is right") for r, a, b in chosen]
+            agree = sum(a == b for _, a, b in chosen)
+            lines += ["", f"- Agreement with what the tests expect, the reward's defaults: {agree} of {len(chosen)}.",
+                      f"- With the reward's key `decimals` at the precision that each test asks for: {same} of {len(chosen)}.",
+                      f"- Over the expectations that are right ({len(chosen) - sum(right)} that the table below judges \"ours is right\" set aside): "
+                      f"{agree} of {sum(right)}; with the tests' own `decimals` {same} of {sum(right)}."]
         wrong = [(r, a, b) for r, a, b in chosen if a != b]
         if title.startswith("Generated"):
             wrong = [w for w in wrong if w[1] != w[0]["expected"]]
@@ -188,10 +199,10 @@ def write_doc(path, rows, mine, other, with_decimals, speed):
         if wrong:
             lines += ["", "| kind | reference | answer | ours | math-verify | judgement |", "|---|---|---|---|---|---|"]
         for r, a, b in wrong:
-            why = judged.get((" ".join(r["reference"].split())[-60:], " ".join(r["answer"].split())[-60:]), "")
+            why = judgement(judged, r)
             if not why and not own:
                 why = "ours is right" if a == r["expected"] else "MATH-VERIFY IS RIGHT"
-            lines.append(f"| {r['kind'].removeprefix('math-verify ').removeprefix('style ')} | {cell(r['reference'])} | {cell(r['answer'])} | "
+            lines.append(f"| {r['kind'].removeprefix('math-verify ').removeprefix('style ').removeprefix('trap ')} | {cell(r['reference'])} | {cell(r['answer'])} | "
                          f"{'failure' if a is None else int(a)} | {'error' if b is None else int(b)} | {why} |")
         lines.append("")
     pathlib.Path(path).write_text("\n".join(lines))
@@ -234,7 +245,7 @@ def main():
         if a != b:
             print(f"{row['kind']} | {row['reference'][-90:]!r} | {row['answer'][-90:]!r} | {row.get('expected')} | {a} | {b}")
     print(f"\nours: {note}")
-    speed = (f"On one core, {both} answers of the kinds, styles and generated pairs below: ours {both / seconds:,.0f} a second, math-verify "
+    speed = (f"On one core, {both} answers of the kinds, styles, near misses and generated pairs below: ours {both / seconds:,.0f} a second, math-verify "
              f"{both / other_seconds:,.0f} a second (p99 {times[int(0.99 * (len(times) - 1))] * 1e3:.0f} ms, slowest "
              f"{times[-1] * 1e3:,.0f} ms): {other_seconds / seconds:.0f} times.")
     print(speed)

@@ -20,6 +20,7 @@
 
 namespace {
 
+namespace math = aha::rewards::math;
 using aha::rewards::MathReward;
 using aha::rewards::Outcome;
 using Json = nlohmann::ordered_json;
@@ -27,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Line {
   std::string completion, reference, prompt;
-  int decimals = -1;
+  int decimals = math::kDecimals;
 };
 
 Outcome ScoreOf(const Line& line) {
@@ -73,7 +74,7 @@ int main(int argc, char** argv) {
     const Json json = Json::parse(text, nullptr, false);
     if (!json.is_object()) continue;
     lines.push_back({json.value("completion", ""), json.value("reference", ""),
-                     json.value("prompt", ""), json.value("decimals", -1)});
+                     json.value("prompt", ""), json.value("decimals", math::kDecimals)});
   }
   std::vector<double> times;
   std::vector<std::string> out;

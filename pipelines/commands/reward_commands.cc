@@ -16,6 +16,7 @@
 #include "rewards/sandbox/pool.h"
 #include "rewards/service/client.h"
 #include "rewards/service/server.h"
+#include "rewards/text.h"
 
 namespace aha::pipelines {
 namespace {
@@ -37,6 +38,15 @@ struct ScoreOptions {
 
 constexpr int kDeepestLine = 500;
 
+// The first byte that is no UTF-8; the size where all is well.
+std::size_t FirstInvalid(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    if (!rewards::DecodeNext(text, &at).valid) return start;
+  }
+  return text.size();
+}
+
 bool NestsTooDeep(std::string_view text) {
   int depth = 0;
   bool quoted = false;
@@ -56,11 +66,47 @@ bool NestsTooDeep(std::string_view text) {
   return false;
 }
 
+// An object with a completion, or what is wrong with the line.
+Result<Json> ParseLine(const std::string& text) {
+  if (const std::size_t bad = FirstInvalid(text); bad < text.size()) {
+    return Fail(Code::kInvalidArgument,
+                "not UTF-8 at byte {}, as JSON must be; write U+FFFD (\\ufffd) for such bytes",
+                bad + 1);
+  }
+  // What is nested without end is not parsed: writing it out again would take the whole stack.
+  if (NestsTooDeep(text))
+    return Fail(Code::kInvalidArgument, "nested more than {} deep", kDeepestLine);
+  try {
+    Json line = Json::parse(text);
+    if (line.is_object() && line.contains("completion")) return line;
+    return Fail(Code::kInvalidArgument,
+                "must be a JSON object with \"completion\", as {{\"completion\": \"... 42\", "
+                "\"reference\": \"42\"}}");
+  } catch (const Json::parse_error& error) {
+    // "[...] parse error at ...: syntax error ... - what is wrong; last read: ..."
+    const std::string_view said = error.what();
+    const auto from = said.find(" - "), to = said.find("; last read");
+    const std::string_view what =
+        from < to && to != std::string_view::npos ? said.substr(from, to - from) : "";
+    return Fail(Code::kInvalidArgument, "not JSON at byte {}{}", error.byte, what.substr(0, 120));
+  }
+}
+
 // A key's text; numbers and objects as their JSON, so that a reference may be 42 as well as "42".
 std::string TextOf(const Json& object, const char* key) {
   const auto it = object.find(key);
   if (it == object.end() || it->is_null()) return {};
   return it->is_string() ? it->get<std::string>() : it->dump();
+}
+
+// A failure is no score: who has to act.
+std::string ToDo(const std::string& failure) {
+  if (failure == proto::Failure::Kind_Name(proto::Failure::BAD_REFERENCE))
+    return "correct the item's reference, or leave the item out: no completion can be scored "
+           "against it";
+  if (failure == proto::Failure::Kind_Name(proto::Failure::TIMEOUT))
+    return "give the reward more time, or the item less work; nothing is said about the completion";
+  return "the verifier or the machine is at fault, not the completion: see the detail";
 }
 
 // What the verifier found, under "explain" in the line and in words on standard error.
@@ -73,9 +119,20 @@ Json Explained(const rewards::Reward& reward,
       (scored.contains("score")
            ? fmt::format("score {}", scored["score"].get<double>())
            : scored["failure"].get<std::string>() + ", " + scored["detail"].get<std::string>());
+  const auto say = [&words](std::string_view name, const std::string& text) {
+    if (!text.empty()) words += fmt::format("\n  {:<18}{}", name, text);
+  };
+  bool reasoned = false;
   for (const rewards::Finding& finding : reward.Explain(input)) {
     out[finding.name] = finding.text;
-    if (!finding.text.empty()) words += fmt::format("\n  {:<18}{}", finding.name, finding.text);
+    reasoned = reasoned || finding.name == "reason" || finding.name == "why";
+    // The first line has said it.
+    if (finding.name != "fault" || scored.contains("score")) say(finding.name, finding.text);
+  }
+  if (!reasoned) say("reason", scored["reason"].get<std::string>());
+  if (!scored.contains("score")) {
+    out["to_do"] = ToDo(scored["failure"].get<std::string>());
+    say("to_do", out["to_do"].get<std::string>());
   }
   std::cerr << words << '\n';
   return out;
@@ -121,15 +178,13 @@ Status RunScore(const ScoreOptions& o) {
   for (std::string text; std::getline(std::cin, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    // What is nested without end is not parsed: writing it out again would take the whole stack.
-    const Json line =
-        NestsTooDeep(text) ? Json() : Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object() || !line.contains("completion")) {
-      return Fail(
-          Code::kInvalidArgument,
-          "standard input:{}: must be a JSON object with \"completion\", nested at most {} deep",
-          number, kDeepestLine);
+    auto parsed = ParseLine(text);
+    if (!parsed) {
+      return Fail(Code::kInvalidArgument,
+                  "standard input:{}: {}; it and what follows is not scored", number,
+                  parsed.error().message);
     }
+    const Json& line = *parsed;
     PrintJson(ScoreLine(**reward, line, o.explain));
   }
   return {};

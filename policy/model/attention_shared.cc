@@ -17,7 +17,8 @@ void PutKeysAndValues(const BlockContext& context, Rows<const T> keys, Rows<cons
                     value);
     }
   };
-  context.cpu.pool().ParallelFor(context.tokens(), 64, [&](std::size_t begin, std::size_t end) {
+  constexpr std::size_t kGrain = 8;  // tokens worth a thread: each waits for lines of memory
+  context.cpu.pool().ParallelFor(context.tokens(), kGrain, [&](std::size_t begin, std::size_t end) {
     for (std::size_t t = begin; t < end; ++t)
       put(t, layout.page_T[t], layout.slot_T[t]);
   });

@@ -30,11 +30,16 @@ KvPool::KvPool(const PolicyConfig& config, std::size_t pages, std::size_t page_t
     : shape_(KvShapeOf(config, page_tokens)),
       layers_(LayersOf(config)),
       pages_(pages),
-      page_bytes_(layers_ * shape_.page_bytes()),
-      memory_(pages * page_bytes_) {}
+      memory_(layers_ * pages * shape_.page_bytes()) {}
 
 void KvPool::CopyPage(std::size_t from, std::size_t to) {
-  std::memcpy(memory_.data() + to * page_bytes_, memory_.data() + from * page_bytes_, page_bytes_);
+  for (std::size_t l = 0; l < layers_; ++l)
+    std::memcpy(layer(l) + to * page_stride(), layer(l) + from * page_stride(), page_stride());
+}
+
+void KvPool::ClearPage(std::size_t page) {
+  for (std::size_t l = 0; l < layers_; ++l)
+    std::memset(layer(l) + page * page_stride(), 0, page_stride());
 }
 
 std::size_t KvPool::PageBytes(const PolicyConfig& config, std::size_t page_tokens) {

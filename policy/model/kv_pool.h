@@ -14,8 +14,8 @@ namespace aha::policy {
 cpu::KvShape KvShapeOf(const PolicyConfig& config, std::size_t page_tokens);
 
 /// Pages of `page_tokens` tokens; a page holds its tokens' keys and values of every layer (the MTP
-/// module's is the last), side by side. Who owns which page is the caller's business: the pool only
-/// holds the numbers.
+/// module's is the last). One layer's parts of all pages lie side by side, for a pass reads them
+/// together. Who owns which page is the caller's business: the pool only holds the numbers.
 class KvPool {
  public:
   static constexpr std::size_t kPageTokens = 32;
@@ -26,23 +26,27 @@ class KvPool {
 
   [[nodiscard]] std::size_t pages() const { return pages_; }
   [[nodiscard]] std::size_t page_tokens() const { return shape_.page_tokens; }
-  /// Bytes of a page over all layers: also how far pages lie apart.
-  [[nodiscard]] std::size_t page_bytes() const { return page_bytes_; }
+  /// How far pages of one layer lie apart.
+  [[nodiscard]] std::size_t page_stride() const { return shape_.page_bytes(); }
   [[nodiscard]] std::size_t layers() const { return layers_; }
   [[nodiscard]] const cpu::KvShape& shape() const { return shape_; }
-  /// A layer's part of page 0; that of page i is i * page_bytes() further.
-  [[nodiscard]] std::byte* layer(std::size_t l) { return memory_.data() + l * shape_.page_bytes(); }
+  /// A layer's part of page 0; that of page i is i * page_stride() further.
+  [[nodiscard]] std::byte* layer(std::size_t l) {
+    return memory_.data() + l * pages_ * page_stride();
+  }
 
   /// Makes page `to` equal to page `from`: a sample's own copy of a prompt's last, partly filled
   /// page.
   void CopyPage(std::size_t from, std::size_t to);
+  /// Overwrites a page with zeros, in every layer.
+  void ClearPage(std::size_t page);
 
-  /// Bytes of one page, before there is a pool.
+  /// Bytes of one page over all layers, before there is a pool.
   static std::size_t PageBytes(const PolicyConfig& config, std::size_t page_tokens = kPageTokens);
 
  private:
   cpu::KvShape shape_;
-  std::size_t layers_, pages_, page_bytes_;
+  std::size_t layers_, pages_;
   cpu::Buffer memory_;
 };
 

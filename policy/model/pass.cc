@@ -192,7 +192,7 @@ class Run {
   void LayerOf(KvPool* pool, std::size_t layer) {
     if (pool == nullptr) return;
     context_.pages = pool->layer(layer);
-    context_.page_stride = pool->page_bytes();
+    context_.page_stride = pool->page_stride();
   }
 
   Hidden End(const Rows<T>& x, const std::vector<float>& norm, const Rows<T>& hidden) {

@@ -21,7 +21,19 @@ std::u32string Key(std::string_view text) {
   return out;
 }
 
+std::u32string AnswerKey(std::string_view completion) {
+  const auto marked = math::ExtractMarked(completion);
+  return Key(marked ? marked->text : completion);
+}
+
 }  // namespace
+
+std::vector<Finding> ExactReward::Explain(const ScoreInput& input) const {
+  const std::u32string reference = Key(input.reference), answer = AnswerKey(input.completion);
+  return {{"reference", Excerpt(EncodeUtf8(reference))},
+          {"answer", Excerpt(EncodeUtf8(answer))},
+          {"equal", answer == reference ? "yes" : "no"}};
+}
 
 Outcome ExactReward::Score(const ScoreInput& input) const {
   const std::u32string reference = Key(input.reference);
@@ -29,8 +41,7 @@ Outcome ExactReward::Score(const ScoreInput& input) const {
   if (!IsValidUtf8(input.reference)) {
     return Failed(proto::Failure::BAD_REFERENCE, "the reference is not UTF-8");
   }
-  const auto marked = math::ExtractMarked(input.completion);
-  const std::u32string answer = Key(marked ? marked->text : input.completion);
+  const std::u32string answer = AnswerKey(input.completion);
   if (answer == reference) return Scored(1);
   if (answer.empty()) return Scored(0, "empty answer");
   return Scored(0, "different: " + EncodeUtf8(std::u32string_view(answer).substr(0, 80)));

@@ -12,6 +12,8 @@ namespace aha::rewards {
 class ExactReward : public Reward {
  public:
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
+  /// reference, answer (both as they are compared), equal.
+  [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
 };
 
 }  // namespace aha::rewards

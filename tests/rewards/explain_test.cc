@@ -60,7 +60,14 @@ TEST(Explain, MathSaysWhatWasReadAndWhy) {
   said = Explained("math", "The answer is 41.", "42");
   EXPECT_EQ(said["found"], "phrase");
   EXPECT_EQ(said["why"], "different rational numbers");
-  EXPECT_EQ(Explained("math", "hm", "42")["why"], "the completion gives no answer");
+  EXPECT_EQ(Explained("math", "hm", "42")["why"],
+            "no <answer>, \\boxed{}, \"answer is\", formula or number was found");
+  EXPECT_EQ(Explained("math", "\\boxed{}", "42")["why"], "the <answer> or \\boxed{} is empty");
+  EXPECT_EQ(Explained("math", "\\boxed{0.333}", "1/3")["rule"], "few decimals");
+  EXPECT_EQ(Explained("math", "\\boxed{0.334}", "1/3")["rule"], "exact");
+  EXPECT_EQ(Explained("math", "\\boxed{" + std::string(70000, '1') + "}", "42")["why"],
+            "the answer has 70000 bytes; over 65536 it is not read");
+  EXPECT_EQ(Explained("exact", "The answer is  Paris", "paris")["answer"], "paris");
   EXPECT_EQ(Explained("math", "5 cm", "5 m")["why"], "units or quantities differ");
   EXPECT_NE(Explained("math", "1", "\\frac{1")["fault"], "");
 }

@@ -1,6 +1,8 @@
 // Slow rewards never starve quick ones; what is asked of a service that stops, is busy, or has a
 // model.
 #include <future>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -36,15 +38,31 @@ std::vector<proto::ScoreItem> Items(int count, const std::string& completion = "
   return items;
 }
 
+// The sizes of a model's batches.
+class Sizes {
+ public:
+  void Add(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    sizes_.push_back(size);
+  }
+  [[nodiscard]] std::vector<std::size_t> all() const {
+    const std::lock_guard lock(mutex_);
+    return sizes_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::size_t> sizes_;
+};
+
 // A model: the length of each completion, after a while. Wrong in the way that the first one asks
 // for.
 class LengthModel : public BatchReward {
  public:
-  explicit LengthModel(std::shared_ptr<std::vector<std::size_t>> batches)
-      : batches_(std::move(batches)) {}
+  explicit LengthModel(std::shared_ptr<Sizes> batches) : batches_(std::move(batches)) {}
   [[nodiscard]] std::vector<Outcome> ScoreBatch(std::span<const ScoreInput> inputs,
                                                 Deadline deadline) const override {
-    batches_->push_back(inputs.size());
+    batches_->Add(inputs.size());
     if (inputs[0].completion == "slow")
       std::this_thread::sleep_for(deadline.left() + milliseconds(5));
     if (inputs[0].completion == "throw") throw std::runtime_error("no weights");
@@ -56,7 +74,7 @@ class LengthModel : public BatchReward {
   }
 
  private:
-  std::shared_ptr<std::vector<std::size_t>> batches_;
+  std::shared_ptr<Sizes> batches_;
 };
 
 class LanesTest : public ServiceFixture {
@@ -94,7 +112,7 @@ class LanesTest : public ServiceFixture {
     if (!client) throw std::runtime_error(client.error().message);
     return *std::move(client);
   }
-  std::shared_ptr<std::vector<std::size_t>> batches_ = std::make_shared<std::vector<std::size_t>>();
+  std::shared_ptr<Sizes> batches_ = std::make_shared<Sizes>();
   Registry registry_with_lanes_;
 };
 
@@ -133,9 +151,9 @@ TEST_F(LanesTest, AModelScoresInBatches) {
   const auto service = StartLanes();
   const auto client = Connect();
   ASSERT_TRUE(client->Score(Specs({"model"}), Items(30), In(3000)).has_value());
-  for (const std::size_t size : *batches_)
+  for (const std::size_t size : batches_->all())
     EXPECT_LE(size, 8U);
-  EXPECT_LT(batches_->size(), 30U);
+  EXPECT_LT(batches_->all().size(), 30U);
 }
 
 TEST_F(LanesTest, AModelHasADeadlineOfItsOwn) {

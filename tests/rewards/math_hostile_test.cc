@@ -102,6 +102,12 @@ TEST(MathHostile, ExactWhereFloatingPointIsNot) {
   EXPECT_TRUE(Judged("2^{1000}", "4^{500}").same);
 }
 
+// Former bugs that the fuzzer found.
+TEST(MathHostile, ANumberInNoBaseIsNoNumber) {
+  EXPECT_EQ(Judged("7", "10_{}").reason, "different: 10");
+  EXPECT_FALSE(Judged("6.02 \\times 10_{}", "7").fault.empty());
+}
+
 TEST(MathHostile, ReferencesAtFault) {
   for (const std::string& reference :
        {std::string("9^{9^{9^9}}"), std::string("(10^{10^9})!"), std::string("\\frac{0}{0}"),

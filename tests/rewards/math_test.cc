@@ -212,6 +212,29 @@ const MathCase kCases[] = {
     {"ChoiceOther", "B", "<answer>A</answer>", 0},
     {"ChoiceHedge", "B", "<answer>A or B</answer>", 0},
     {"ChoiceIsNoWord", "B", "<answer>Because</answer>", 0},
+    // Sentences of models without marks.
+    {"NotTheAnswer", "5", "The answer is not 5.", 0},
+    {"NotObvious", "5", "The answer is not obvious, but it is 5", 1},
+    {"IntervalInASentenceIsNoPair", "(1,2)", "It is the interval [1,2]", 0},
+    {"DecimalCommaInASentence", "1.5", "It costs 1,5", 1},
+    {"DecimalCommaIsNoPair", "(1,5)", "It costs 1,5", 0},
+    {"TwoAnswersForOne", "5", "The answer is 5 or 6.", 0},
+    {"AtLeast", "5", "\\boxed{\\text{at least } 5}", 0},
+    {"RemainderOfAPower", "2", "\\boxed{2^{100} \\pmod 7}", 0},
+    {"RemainderWithItsModulus", "3", "\\boxed{3 \\pmod 7}", 1},
+    {"EnoughDecimals", "1/3", "so the answer is 0.3333333", 1},
+    {"TooFewDecimals", "1/3", "so the answer is 0.33", 0},
+    {"ChoiceWithAReason", "B", "The answer is B because A is wrong.", 1},
+    {"ChoiceWithAReasonBehindAComma", "B", "The answer is B, since 2+2=4", 1},
+    {"OtherChoiceWithAReason", "B", "The answer is C because B is wrong.", 0},
+    {"OtherChoiceAndNotThis", "B", "The answer is C, not B.", 0},
+    {"ChoiceByPhrase", "B", "The correct option is B.", 1},
+    {"ChoiceByPhraseInParentheses", "B", "The correct choice is (B)", 1},
+    {"ChoiceOfTwo", "B", "I would pick B or C", 0},
+    {"ChoiceInChinese", "B", "故选：B", 1},
+    {"OtherChoiceInChinese", "B", "故选：C", 0},
+    {"Gsm8kThousands", "1234", "#### 1,234", 1},
+    {"Gsm8kTransposed", "1234", "#### 1,243", 0},
 };
 
 class MathTest : public testing::TestWithParam<MathCase> {};
@@ -322,7 +345,7 @@ TEST(Exact, FailsForAReferenceThatCannotBeRead) {
   }
 }
 
-// The key `decimals`: off by default.
+// The key `decimals`; its default is tried by math_traps.txt.
 TEST(MathDecimals, OfAnExactReferenceWhereTheConfigurationAllowsThem) {
   const auto score = [](int decimals, std::string_view reference, std::string_view answer) {
     const std::string completion = "\\boxed{" + std::string(answer) + "}";
@@ -335,11 +358,17 @@ TEST(MathDecimals, OfAnExactReferenceWhereTheConfigurationAllowsThem) {
         .score();
   };
   EXPECT_EQ(score(-1, "1/3", "0.333333"), 0);
+  EXPECT_EQ(score(-1, "1/3", "0.33333333333333333333"), 0);
   EXPECT_EQ(score(6, "1/3", "0.333333"), 1);
   EXPECT_EQ(score(6, "1/3", "0.33333"), 0) << "too few";
   EXPECT_EQ(score(6, "2/3", "0.666666"), 1) << "cut off";
   EXPECT_EQ(score(6, "2/3", "0.666667"), 1) << "rounded";
   EXPECT_EQ(score(6, "2/3", "0.666668"), 0);
+  EXPECT_EQ(score(6, "1/3", "0.333334"), 0) << "off by less than one, and neither rounded nor cut";
+  EXPECT_EQ(score(2, "1/90", "0.01"), 0) << "one significant digit";
+  EXPECT_EQ(score(2, "1/8", "0.13"), 0) << "1/8 ends";
+  EXPECT_EQ(score(10, "1/3", "0.333333333"), 0);
+  EXPECT_EQ(score(10, "1/3", "0.3333333333"), 1);
   EXPECT_EQ(score(6, "2/3", "-0.666667"), 0);
   EXPECT_EQ(score(2, "\\sqrt{2}", "1.41"), 1);
   EXPECT_EQ(score(2, "\\sqrt{2}", "1.43"), 0);

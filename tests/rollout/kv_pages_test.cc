@@ -1,5 +1,8 @@
 #include "rollout/kv_pages.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "tests/rollout/engine_fixture.h"
 
 namespace aha::rollout {
@@ -16,20 +19,34 @@ TEST(KvPagesTest, ASharedPageIsFreeWhenItsLastOwnerLeaves) {
   EXPECT_EQ(pages.free(), 3U);
 }
 
-TEST(KvPagesTest, ACopyIsItsOwnersAlone) {
+TEST(KvPagesTest, ACopyIsItsOwnersAloneInEveryLayer) {
   KvPages pages(TinyLatent(), 2, 16);
+  policy::KvPool& pool = pages.pool();
   const std::int32_t from = pages.Take(), to = pages.Take();
-  const auto byte = [&](std::int32_t page) -> std::byte& {
-    return pages.pool().layer(0)[static_cast<std::size_t>(page) * pages.pool().page_bytes() + 5];
+  const auto fill = [&](std::int32_t page, int value) {
+    for (std::size_t l = 0; l < pool.layers(); ++l) {
+      std::memset(pool.layer(l) + static_cast<std::size_t>(page) * pool.page_stride(), value,
+                  pool.page_stride());
+    }
   };
-  byte(from) = std::byte{7};
+  const auto holds = [&](std::int32_t page, int value) {
+    bool all = true;
+    for (std::size_t l = 0; l < pool.layers(); ++l) {
+      const std::byte* at = pool.layer(l) + static_cast<std::size_t>(page) * pool.page_stride();
+      all = all && std::all_of(at, at + pool.page_stride(),
+                               [&](std::byte b) { return b == static_cast<std::byte>(value); });
+    }
+    return all;
+  };
+  ASSERT_GT(pool.layers(), 1U);
+  fill(from, 7);
   pages.Copy(from, to);
-  EXPECT_EQ(byte(to), std::byte{7});
-  byte(from) = std::byte{8};
-  EXPECT_EQ(byte(to), std::byte{7});
+  EXPECT_TRUE(holds(to, 7));
+  fill(from, 8);
+  EXPECT_TRUE(holds(to, 7));
   pages.Clear({to});
-  EXPECT_EQ(byte(to), std::byte{0});
-  EXPECT_EQ(byte(from), std::byte{8});
+  EXPECT_TRUE(holds(to, 0));
+  EXPECT_TRUE(holds(from, 8));
 }
 
 TEST(KvPagesTest, CountsPagesForTokens) {

@@ -19,6 +19,7 @@ struct TileCall {
   Source x;
   const std::byte* const* w;        // a block of steps each, its vectors side by side; or
   const std::byte* const* vectors;  // one block, each vector where this says
+  const std::byte* const* ahead;    // null, or for each of w or of vectors: asked for meanwhile
   const std::size_t* steps;         // of each block
   std::size_t blocks;
   std::size_t step_bytes;
@@ -52,7 +53,14 @@ void SumTile(const TileCall& call) {
     for (int v = 0; v < NV; ++v)
       from[v] = call.vectors != nullptr ? call.vectors[v] : call.w[b] + v * (kL * 4);
     const Source x = {call.x.data + b * call.x_block_bytes, call.x.bytes};
-    Accumulate<way, MR, NV>(x, from, call.steps[b], call.step_bytes, tile);
+    if (call.ahead != nullptr) {
+      AheadOfEach<NV> ahead;
+      for (int v = 0; v < NV; ++v)
+        ahead.from[v] = call.vectors != nullptr ? call.ahead[v] : call.ahead[b] + v * (kL * 4);
+      Accumulate<way, MR, NV>(x, from, call.steps[b], call.step_bytes, tile, ahead);
+    } else {
+      Accumulate<way, MR, NV>(x, from, call.steps[b], call.step_bytes, tile);
+    }
   }
 #pragma GCC unroll 12
   for (int m = 0; m < MR; ++m) {
@@ -81,7 +89,7 @@ void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
   static constexpr auto kEight = SumTiles<way, kMany>(std::make_index_sequence<kFew>());
   const std::size_t tiles = (rows + kMostRows - 1) / kMostRows;
   const TileCall whole = call;
-  std::array<const std::byte*, kAttentionBlock / 16> from;
+  std::array<const std::byte*, kAttentionBlock / 16> from, ahead;
   for (std::size_t v = 0; v < vectors;) {
     const std::size_t left = vectors - v;
     const std::size_t step = kWide && rows <= kFew && left >= 8 ? 8
@@ -90,10 +98,14 @@ void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
                                                                 : 1;
     if (whole.vectors != nullptr) {
       call.vectors = whole.vectors + v;
+      if (whole.ahead != nullptr) call.ahead = whole.ahead + v;
     } else {
-      for (std::size_t b = 0; b < call.blocks; ++b)
+      for (std::size_t b = 0; b < call.blocks; ++b) {
         from[b] = whole.w[b] + v * (kL * 4);
+        if (whole.ahead != nullptr) ahead[b] = whole.ahead[b] + v * (kL * 4);
+      }
       call.w = from.data();
+      if (whole.ahead != nullptr) call.ahead = ahead.data();
     }
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t first = rows * t / tiles;
@@ -101,6 +113,7 @@ void SumRows(TileCall call, std::size_t rows, std::size_t vectors) {
       call.x.data = whole.x.data + first * whole.x.bytes;
       call.to = whole.to + first * whole.stride + v * kL;
       call.factor = whole.factor == nullptr ? nullptr : whole.factor + first;
+      if (t > 0) call.ahead = nullptr;  // asked for
       (step == 8 ? kEight[m] : step == 4 ? kFour[m] : step == 2 ? kTwo[m] : kOne[m])(call);
     }
     v += step;
@@ -117,7 +130,6 @@ class Attend {
     wide_key_ = s_.padded_key();
     wide_value_ = s_.padded_value();
     key_bytes_ = s_.page_tokens * wide_key_ * sizeof(T);
-    value_bytes_ = s_.latent ? 0 : s_.page_tokens * wide_value_ * sizeof(T);
     q_ = static_cast<X*>(ThreadScratch(ScratchSlot::kRows,
                                        kAttentionRows * (wide_key_ + kAttentionBlock) * sizeof(X)));
     weights_ = q_ + kAttentionRows * wide_key_;
@@ -146,7 +158,10 @@ class Attend {
     for (std::size_t start = 0; start < longest; start += kAttentionBlock) {
       Scores(start, longest);
       for (std::size_t r = 0; r < c_.count; ++r)
+        FindMost(r, start);
+      for (std::size_t r = 0; r < c_.count; ++r)
         Weigh(r, start);
+      asked_ = 0;
       Mix(start, longest);
     }
     for (std::size_t r = 0; r < c_.count; ++r)
@@ -223,22 +238,23 @@ class Attend {
     EachRun(
         block, longest, s_.latent,
         [&](std::size_t r, std::size_t end, std::size_t start, std::size_t group_end) AHA_ATTR {
-          if (r == 0) AskKeys(r, start, group_end);
-          if (end < c_.count) AskKeys(end, start, group_end);
           const std::size_t keys = std::min(group_end, MostKeys(r, end));
-          std::array<const std::byte*, kAttentionBlock / kL> vectors;
+          std::array<const std::byte*, kAttentionBlock / kL> vectors, values;
           std::size_t count = 0;
           for (std::size_t at = start; at < keys; at += tokens) {
             const std::byte* page = PageOf(r, at);
             if (s_.latent)
               page = KeyForm(reinterpret_cast<const T*>(page), tokens, wide_key_, forms_);
-            for (std::size_t v = 0; v < tokens / kL; ++v)
-              vectors[count++] = page + v * (kL * 4);
+            for (std::size_t v = 0; v < tokens / kL; ++v, ++count) {
+              vectors[count] = page + v * (kL * 4);
+              values[count] = vectors[count] + key_bytes_;
+            }
           }
           TileCall call{};
           const std::size_t steps = wide_key_ / kStepKeys;
           call.x = {reinterpret_cast<const std::byte*>(q_ + r * wide_key_), wide_key_ * sizeof(X)};
           call.vectors = vectors.data();
+          if (!s_.latent) call.ahead = values.data();
           call.steps = &steps;
           call.blocks = 1;
           call.step_bytes = tokens * 4;
@@ -248,46 +264,37 @@ class Attend {
         });
   }
 
-  // Asks memory for what is read soon, into the second-level cache: many lines can be on their way
-  // there at once, few into the first.
-  static void Ask([[maybe_unused]] const std::byte* from, [[maybe_unused]] std::size_t bytes) {
-#if HWY_TARGET == HWY_AVX3
-    for (std::size_t i = 0; i < bytes; i += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T1);
-#endif
-  }
-  // Keys at positions [start, end) of row r: a run ahead of their use.
-  void AskKeys(std::size_t r, std::size_t start, std::size_t end) const {
-    for (std::size_t at = start; at < std::min(end, c_.rows[r].keys); at += s_.page_tokens)
-      Ask(PageOf(r, at), key_bytes_);
-  }
-  // Values of a block, while softmax has no use for memory; those of shared pages once.
-  void AskValues(std::size_t r, std::size_t block) const {
-    const std::size_t end = std::min(block + kAttentionBlock, c_.rows[r].keys);
-    for (std::size_t at = block; at < end; at += s_.page_tokens) {
-      const std::size_t place = at / s_.page_tokens;
-      const bool asked = r > 0 && c_.rows[r - 1].keys > at &&
-                         c_.rows[r - 1].pages[place] == c_.rows[r].pages[place];
-      if (!asked) Ask(PageOf(r, at) + key_bytes_, value_bytes_);
+  // A page whose keys are read soon after the values of row r's page at `at`: the next block's, or
+  // of who comes next. Null: none.
+  [[nodiscard]] const std::byte* PageAfter(std::size_t r, std::size_t block, std::size_t at) {
+    if (block + kAttentionBlock < c_.rows[r].keys) {
+      const std::size_t next = at + kAttentionBlock;
+      return next < c_.rows[r].keys ? PageOf(r, next) : nullptr;
     }
+    if (asked_ * s_.page_tokens >= std::min(c_.next.keys, kAttentionBlock)) return nullptr;
+    return c_.next.pool + static_cast<std::size_t>(c_.next.pages[asked_++]) * c_.page_stride;
   }
-  // Keys of row r's next block, or of the next head's first one.
-  void AskNextKeys(std::size_t r, std::size_t block) const {
+  // Keys of row r's next block, if its own pages begin there: a run asks for those of its first row
+  // alone.
+  void AskOwn(std::size_t r, std::size_t block) const {
     const std::size_t next = block + kAttentionBlock;
-    if (next < c_.rows[r].keys) {
-      AskKeys(r, next, next + kAttentionBlock);
-    } else if (c_.next_head) {
-      for (std::size_t at = 0; at < std::min(kAttentionBlock, c_.rows[r].keys);
-           at += s_.page_tokens)
-        Ask(PageOf(r, at) + s_.head_bytes(), key_bytes_);
+    if (s_.latent || r == 0 || c_.rows[r].keys <= next || c_.rows[r - 1].keys <= next) return;
+    const auto same = [&](std::size_t at) {
+      const std::size_t place = at / s_.page_tokens;
+      return c_.rows[r].pages[place] == c_.rows[r - 1].pages[place];
+    };
+    if (same(next) || !same(next - 1)) return;
+    const std::size_t end = std::min(c_.rows[r].keys, next + kAttentionBlock);
+    for (std::size_t at = next; at < end; at += s_.page_tokens) {
+      for (std::size_t i = 0; i < key_bytes_; i += 64)
+        Ask(PageOf(r, at) + i);
     }
   }
 
-  // Online softmax of one row over one block: weights_, and factor_ for what was mixed before.
-  void Weigh(std::size_t r, std::size_t block) {
+  // Softmax's first step of one row over one block: its scores scaled, and the largest one.
+  void FindMost(std::size_t r, std::size_t block) {
     factor_[r] = 1;
     if (c_.rows[r].keys <= block) return;
-    AskValues(r, block);
     const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
     float* scores = scores_ + r * kAttentionBlock;
     std::fill(scores + keys, scores + (keys + kL - 1) / kL * kL,
@@ -300,6 +307,14 @@ class Attend {
     }
     const float before = most_[r];
     most_[r] = std::max(before, Largest(most));
+    factor_[r] = before - most_[r];
+  }
+  // Its second: weights_, and factor_ for what was mixed before.
+  void Weigh(std::size_t r, std::size_t block) {
+    if (c_.rows[r].keys <= block) return;
+    AskOwn(r, block);
+    const std::size_t keys = std::min(kAttentionBlock, c_.rows[r].keys - block);
+    const float* scores = scores_ + r * kAttentionBlock;
     X* weights = weights_ + r * kAttentionBlock;
     V sum = Zeros();
     for (std::size_t i = 0; i < keys; i += kL) {
@@ -309,7 +324,7 @@ class Attend {
     }
     for (std::size_t i = (keys + kL - 1) / kL * kL; i < kAttentionBlock; ++i)
       weights[i] = X{};
-    factor_[r] = hn::GetLane(Exp(Set(before - most_[r])));
+    factor_[r] = hn::GetLane(Exp(Set(factor_[r])));
     total_[r] = total_[r] * factor_[r] + Sum(sum);
   }
 
@@ -325,9 +340,8 @@ class Attend {
               std::size_t start,
               std::size_t group_end) {
     const std::size_t tokens = s_.page_tokens;
-    if (start == block) AskNextKeys(r, block);
     const std::size_t keys = MostKeys(r, end);
-    std::array<const std::byte*, kAttentionBlock / 16> pages;
+    std::array<const std::byte*, kAttentionBlock / 16> pages, after;
     std::array<std::size_t, kAttentionBlock / 16> steps;
     TileCall call{};
     for (std::size_t at = start; at < group_end && at < keys; at += tokens, ++call.blocks) {
@@ -339,6 +353,8 @@ class Attend {
         page += tokens * wide_key_ * sizeof(T);
       }
       pages[call.blocks] = page;
+      const std::byte* keys_after = PageAfter(r, block, at);
+      after[call.blocks] = keys_after != nullptr ? keys_after : page;
       steps[call.blocks] = (std::min(tokens, keys - at) + kStepKeys - 1) / kStepKeys;
     }
     call.x = {reinterpret_cast<const std::byte*>(weights_ + r * kAttentionBlock + (start - block)),
@@ -351,6 +367,7 @@ class Attend {
     call.load = true;
     call.factor = start == block ? factor_.data() + r : nullptr;
     call.w = pages.data();
+    if (!s_.latent) call.ahead = after.data();
     SumRows<way>(call, end - r, wide_value_ / kL);
   }
 
@@ -369,13 +386,14 @@ class Attend {
   const AttentionChunk& c_;
   KvShape s_;
   std::size_t wide_key_ = 0, wide_value_ = 0;
-  std::size_t key_bytes_ = 0, value_bytes_ = 0;  // of one head's part of a page
+  std::size_t key_bytes_ = 0;  // of one head's part of a page
   X* q_ = nullptr;
   X* weights_ = nullptr;     // [rows][block]
   float* scores_ = nullptr;  // [rows][block]
   float* mix_ = nullptr;     // [rows][wide_value_]
   T* forms_ = nullptr;       // a latent page's form
   std::array<float, kAttentionRows> most_{}, total_{}, factor_{};
+  std::size_t asked_ = 0;  // pages of who comes next
   std::array<std::size_t, kAttentionRows>
       sequence_end_{};  // after the rows that follow in one sequence, keys ascending
 };

@@ -21,6 +21,13 @@ struct AttentionRow {
   std::size_t keys = 0;  ///< positions it sees
 };
 
+/// What will be read after a chunk: a row's keys of one key-value head.
+struct AttentionNext {
+  const std::byte* pool = nullptr;  ///< of that head in page 0
+  const std::int32_t* pages = nullptr;
+  std::size_t keys = 0;  ///< none: nobody knows
+};
+
 /// Rows that read the same key-value head.
 struct AttentionChunk {
   KvShape shape;
@@ -28,8 +35,8 @@ struct AttentionChunk {
   std::size_t page_stride = 0;
   float scale = 1;
   const AttentionRow* rows = nullptr;
-  std::size_t count = 0;   ///< up to kAttentionRows
-  bool next_head = false;  ///< the same rows come next for the head behind this one
+  std::size_t count = 0;  ///< up to kAttentionRows
+  AttentionNext next;     ///< asked of memory ahead
 };
 
 struct AttentionKernels {

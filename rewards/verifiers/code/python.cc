@@ -7,25 +7,37 @@
 namespace aha::rewards::code {
 namespace {
 
-// Runs program.py as __main__ with nothing of this text left in its names. Descriptor 3 tells a
-// program that does not compile from one that fails; it is closed before the program starts.
+// Both scripts run program.py by exec, whose source is compiled without the types of Python's ast
+// module: compile() makes all of them first, an eighth of an interpreter's start. A profile
+// function sees the first frame of the program, which tells a program that does not compile ("C" on
+// descriptor 3) from one that fails, and gives its code the name of its file.
+
+// Runs program.py as __main__ with nothing of this text left in its names. Descriptor 3 is closed
+// before the program starts.
 constexpr std::string_view kScript = R"(
-def _load():
-    import builtins, posix, sys
+def _run():
+    import _imp, builtins, posix, sys
     with open("program.py", "rb") as file:
         source = file.read()
-    try:
-        code = compile(source, "program.py", "exec", dont_inherit=True)
-    except BaseException:
-        posix.write(3, b"C")
-        raise
-    posix.close(3)
+    def start(frame, event, argument):
+        if event == "call" and frame.f_code.co_filename == "<string>":
+            sys.setprofile(None)
+            posix.close(3)
+            _imp._fix_co_filename(frame.f_code, "program.py")
+    names = globals()
+    names.update(__file__="program.py")
+    del names["_run"]
     builtins.exit = builtins.quit = sys.exit
     sys.argv[:] = ["program.py"]
-    globals().update(__file__="program.py")
-    del globals()["_load"]
-    return code
-exec(_load())
+    sys.setprofile(start)
+    try:
+        exec(source, names)
+    except BaseException:
+        if sys.getprofile() is start:
+            sys.setprofile(None)
+            posix.write(3, b"C")
+        raise
+_run()
 )";
 
 // Runs program.py as a module, calls its function, and sends what it returned as marshal bytes:
@@ -33,7 +45,7 @@ exec(_load())
 // is sent; it is compared elsewhere.
 constexpr std::string_view kCall = R"(
 def _run():
-    import builtins, marshal, posix, sys
+    import _imp, builtins, marshal, posix, sys
     write, leave, dumps = posix.write, posix._exit, marshal.dumps
     def send(data):
         while data:
@@ -42,17 +54,23 @@ def _run():
         name, arguments = marshal.loads(file.read())
     with open("program.py", "rb") as file:
         source = file.read()
-    try:
-        code = compile(source, "program.py", "exec", dont_inherit=True)
-    except BaseException:
-        send(b"C")
-        raise
+    def start(frame, event, argument):
+        if event == "call" and frame.f_code.co_filename == "<string>":
+            sys.setprofile(None)
+            _imp._fix_co_filename(frame.f_code, "program.py")
     builtins.exit = builtins.quit = sys.exit
     sys.argv[:] = ["program.py"]
     module = type(sys)("program")
     module.__file__ = "program.py"
     sys.modules["program"] = module
-    exec(code, module.__dict__)
+    sys.setprofile(start)
+    try:
+        exec(source, module.__dict__)
+    except BaseException:
+        if sys.getprofile() is start:
+            sys.setprofile(None)
+            send(b"C")
+        raise
     if name not in module.__dict__:
         send(b"M")
         raise NameError("the program defines no function " + name)

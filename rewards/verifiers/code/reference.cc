@@ -186,7 +186,9 @@ Result<Reference> ParseReference(std::string_view json, std::string_view fallbac
   for (std::size_t i = 0; i < root.items.size(); i += 2) {
     const std::string& key = root.items[i].text;
     if (key != "language" && key != "tests" && key != "function" && key != "calls")
-      return Fail(Code::kInvalidArgument, "unknown key \"{}\"", ToValidUtf8(key.substr(0, 40)));
+      return Fail(Code::kInvalidArgument,
+                  "unknown key \"{}\"; its keys are language, tests, function, calls",
+                  ToValidUtf8(key.substr(0, 40)));
   }
   const auto list = [&](std::string_view key) -> Result<Value*> {
     AHA_ASSIGN(Value* const value, Find(&root, key));

@@ -174,7 +174,7 @@ class Evaluator {
     }
     const double log = std::max(std::abs(Log2(*out)), 4.0);
     if (Log2(exponent) + std::log2(log) > 17) return Status::kTooLarge;
-    if (IsNegative(*out)) notes_->left_reals = true;
+    if (IsNegative(*out) && acb_is_int(exponent.get()) == 0) notes_->left_reals = true;
     acb_pow(out->get(), out->get(), exponent.get(), precision_);
     return Status::kDone;
   }

@@ -32,6 +32,16 @@ std::optional<char> ChoiceLetter(std::string_view normalized) {
   return bare || marked ? std::optional<char>(letter) : std::nullopt;
 }
 
+std::string_view BehindChoice(std::string_view normalized) {
+  std::string_view text = TrimAnswer(normalized);
+  const bool open = text.starts_with('(');
+  if (open) text.remove_prefix(1);
+  if (text.size() < 4 || text[0] < 'A' || text[0] > 'J') return {};
+  if (open ? text[1] != ')' : std::string_view(").:").find(text[1]) == std::string_view::npos)
+    return {};
+  return text[2] == ' ' ? TrimAnswer(text.substr(3)) : std::string_view();
+}
+
 std::string ChoiceLetters(std::string_view normalized) {
   std::string letters;
   std::string_view text = TrimAnswer(normalized);

@@ -18,6 +18,10 @@ bool IsInfinite(const Node& node) {
                                   : std::any_of(node.items.begin(), node.items.end(), IsInfinite);
 }
 
+constexpr std::int64_t kMostDecimals = 1000;  // of an answer to an exact reference
+// A double is right to 15 significant digits, and printed with up to 17.
+constexpr std::int64_t kSoundDigits = 15, kDoubleDigits = 17;
+
 std::string WithoutBlanks(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -114,6 +118,9 @@ class Comparer {
     if (IsValue(reference) && IsValue(answer)) return SameValue(reference, answer);
     if (IsRatio(reference) || IsRatio(answer)) return SameRatio(reference, answer);
     if (MeansSolutionSet(reference) || MeansSolutionSet(answer)) {
+      if (UnknownOf(reference) != UnknownOf(answer) && !UnknownOf(reference).empty() &&
+          !UnknownOf(answer).empty())
+        return Decide(false, "names");
       const auto left = ToSolutionSet(reference, work_), right = ToSolutionSet(answer, work_);
       if (left && right) return SameSets(*left, *right);
     }
@@ -131,6 +138,13 @@ class Comparer {
     if (reference.op == answer.op && reference.op == Op::kDifference)
       return InOrder(reference.items, answer.items);
     return SameCollection(reference, answer);
+  }
+
+  // Whose values an inequality tells; a set's own letter is any other.
+  static std::string UnknownOf(const Node& node) {
+    if (node.op != Op::kRelation && node.op != Op::kList) return {};
+    const auto symbols = SymbolsOf(node);
+    return symbols.size() == 1 ? symbols[0] : std::string();
   }
 
   // --- Values
@@ -179,6 +193,7 @@ class Comparer {
 
   // With a % in the reference: the number, the number with %, or the fraction it means.
   bool SameNumber(const Node& reference, const Node& answer) {
+    if (IsModular(reference) || IsModular(answer)) return SameResidue(reference, answer);
     if (IsInfinite(reference) || IsInfinite(answer))
       return Decide(ToText(reference) == ToText(answer), "infinity");
     if (reference.op == Op::kPercent ||
@@ -191,6 +206,26 @@ class Comparer {
       return same;
     }
     return Means(reference, 0, answer);
+  }
+
+  // 3 (mod 7) is 3 and 10 (mod 7); 3 is not 10 (mod 7), nor 3 (mod 8).
+  static bool IsModular(const Node& node) {
+    return node.op == Op::kFunction && node.name == "mod" && node.items.size() == 2;
+  }
+  bool SameResidue(const Node& reference, const Node& answer) {
+    const Node& want = IsModular(reference) ? reference.items[0] : reference;
+    const Node& have = IsModular(answer) ? answer.items[0] : answer;
+    if (!IsModular(reference) || !IsModular(answer)) return SameNumber(want, have);
+    const Node& modulus = reference.items[1];
+    if (!SameNumber(modulus, answer.items[1])) return Decide(false, "modulus");
+    if (SameNumber(want, have)) return true;
+    if (IsLiteral(want) && !IsLiteral(have)) return Decide(false, "modulus");
+    Rational off, step;
+    if (EvaluateExact(Subtract(want, have), work_, &off) != Status::kDone ||
+        EvaluateExact(modulus, work_, &step) != Status::kDone || step.IsZero())
+      return Decide(false, "modulus");
+    fmpq_div(off.get(), off.get(), step.get());
+    return Decide(off.IsInteger(), "modulus");
   }
 
   static Node WithoutPercent(Node node) {
@@ -210,20 +245,23 @@ class Comparer {
     if (literal && literal->decimals && SymbolsOf(answer).empty())
       return Decide(RoundsTo(reference, *literal->decimals + more, answer, work_));
     if (Decide(SameExpression(reference, answer, work_))) return true;
-    return decimals_ >= 0 && !literal && !too_large_ && IsCutOf(reference, answer);
+    return decimals_ >= 0 && !literal && !too_large_ && IsDecimalOf(reference, answer);
   }
 
-  // 0.3333 of 1/3, where the configuration allows it.
-  bool IsCutOf(const Node& reference, const Node& answer) {
-    const auto digits = AsLiteral(answer);
-    if (!digits || !digits->decimals || *digits->decimals < decimals_ || *digits->decimals > 1000 ||
-        !SymbolsOf(reference).empty())
+  // 0.333333 of 1/3; 33.333333% too.
+  bool IsDecimalOf(const Node& reference, const Node& answer) {
+    const auto digits = AsLiteral(WithoutPercentView(answer));
+    if (!digits || !digits->decimals || !SymbolsOf(reference).empty()) return false;
+    std::int64_t last = *digits->decimals + (Has(answer, Op::kPercent) ? 2 : 0);
+    if (last < 0 || last > kMostDecimals) return false;
+    if (last < decimals_ || digits->significant < decimals_) {
+      if (RoundsOrCutsTo(reference, answer, last, work_)) rule_ = "few decimals";
       return false;
-    Node unit(Op::kNumber, "1");
-    unit.exponent = static_cast<std::int32_t>(-*digits->decimals);
-    const Node off(Op::kFunction, "abs", {Subtract(reference, answer)});
-    int sign = 0;
-    return SignOf(Subtract(unit, off), work_, &sign) && Decide(sign > 0, "decimals");
+    }
+    if (digits->significant > kSoundDigits && digits->significant <= kDoubleDigits)
+      last -= digits->significant - kSoundDigits;
+    if (!RoundsOrCutsTo(reference, answer, last, work_)) return false;
+    return Decide(true, "decimals");
   }
   static const Node& WithoutPercentView(const Node& node) {
     if (node.op == Op::kNegate) return WithoutPercentView(node.items[0]);

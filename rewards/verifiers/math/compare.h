@@ -27,9 +27,11 @@ struct Comparison {
 ///  - words as words.
 /// Not symmetric: precision and percent are the reference's.
 ///
-/// `decimals`: an exact reference (1/3, \sqrt{2}) is also met by a decimal answer with at least so
-/// many decimals that is off by less than one in its last place; -1: by none.
-Comparison Compare(const Node& reference, const Node& answer, Work* work, int decimals = -1);
+/// `decimals`: an exact reference whose decimals never end (1/3, \sqrt{2}) is also met by a decimal
+/// answer with at least so many decimals and significant digits, when it is the reference rounded
+/// or cut at the answer's last digit (of 16 or 17 significant digits, as a double is printed, at
+/// the 15th); -1: by none.
+Comparison Compare(const Node& reference, const Node& answer, Work* work, int decimals);
 
 /// Whether the reference itself has values: its own fault otherwise. kDone, kUndefined or
 /// kTooLarge.

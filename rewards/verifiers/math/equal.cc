@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 
 #include "rewards/verifiers/math/ball.h"
 #include "rewards/verifiers/math/exact.h"
@@ -15,6 +16,7 @@ constexpr long kFirstPrecision = 96;
 constexpr long kSpare = 128;
 constexpr long kMostPrecision = 1 << 14;
 constexpr int kPoints = 6;
+constexpr int kWidePoints = 4;
 
 std::vector<std::string> SymbolsOfBoth(const Node& a, const Node& b) {
   const auto left = SymbolsOf(a), right = SymbolsOf(b);
@@ -127,31 +129,66 @@ Judgement ByResidues(const Node& reference,
   return {Sameness::kUndefined, "undefined"};
 }
 
+// What one point says; nothing where the reference leaves the real numbers.
+std::optional<Judgement> Told(const Node& reference,
+                              const Node& answer,
+                              const Point& point,
+                              Work* work) {
+  Pair pair;
+  const Judgement here = AtPoint(reference, answer, point, work, &pair);
+  if (pair.reference_notes.imaginary || pair.answer_notes.imaginary) return here;
+  if (pair.reference_notes.left_reals || here.sameness == Sameness::kUndefined) return std::nullopt;
+  if (here.sameness == Sameness::kSame && pair.answer_notes.left_reals)
+    return Judgement{Sameness::kDifferent, "domain"};
+  return here;
+}
+
+// (-1)^n has values at whole numbers alone: there it is compared.
+Judgement AtWholePoints(const Node& reference,
+                        const Node& answer,
+                        const std::vector<std::string>& symbols,
+                        PointSource* source,
+                        Work* work) {
+  for (int i = 0; i < kPoints; ++i) {
+    const auto here = Told(reference, answer, source->Whole(symbols), work);
+    if (!here) return {Sameness::kUndefined, "undefined"};
+    if (here->sameness != Sameness::kSame) return *here;
+  }
+  return {Sameness::kSame, "identity"};
+}
+
 Judgement AtPoints(const Node& reference,
                    const Node& answer,
                    const std::vector<std::string>& symbols,
                    PointSource* source,
                    Work* work) {
   int told = 0;
-  Judgement last{Sameness::kUndefined, "undefined"};
   for (int i = 0; i < kPoints; ++i) {
-    Pair pair;
-    const Point point = source->Next(symbols);
-    const Judgement here = AtPoint(reference, answer, point, work, &pair);
-    const bool complex = pair.reference_notes.imaginary || pair.answer_notes.imaginary;
-    const bool silent =
-        !complex && (pair.reference_notes.left_reals || here.sameness == Sameness::kUndefined);
-    if (silent) {
-      // Points all of one sign: a logarithm's domain may be missed by chance.
-      last = here.sameness == Sameness::kUndefined ? here : last;
-      continue;
-    }
-    if (here.sameness != Sameness::kSame) return here;
-    if (!complex && pair.answer_notes.left_reals) return {Sameness::kDifferent, "domain"};
+    const auto here = Told(reference, answer, source->Next(symbols), work);
+    if (!here) continue;
+    if (here->sameness != Sameness::kSame) return *here;
     ++told;
   }
-  if (told == 0) return last;
+  if (told == 0) {
+    if (Told(reference, reference, source->Next(symbols), work))
+      return {Sameness::kUndefined, "undefined"};
+    return AtWholePoints(reference, answer, symbols, source, work);
+  }
+  for (int i = 0; i < kWidePoints; ++i) {
+    const auto here = Told(reference, answer, source->Wide(symbols), work);
+    if (here && here->sameness == Sameness::kDifferent) return *here;
+  }
   return {Sameness::kSame, "identity"};
+}
+
+// Whether a fraction in lowest terms has a denominator of twos and fives alone.
+bool DecimalsEnd(const Rational& value) {
+  Rational rest = value;
+  for (const ulong prime : {2UL, 5UL}) {
+    Rational factor(static_cast<long>(prime));
+    fmpz_remove(rest.bottom(), rest.bottom(), factor.top());
+  }
+  return fmpz_is_one(rest.bottom()) != 0;
 }
 
 }  // namespace
@@ -217,6 +254,33 @@ Judgement RoundsTo(const Node& reference, std::int64_t decimals, const Node& ans
   arb_set_fmpq(edge, low.get(), precision);
   if (!zero && arb_ge(real, edge) == 0) return {Sameness::kDifferent, "rounded"};
   return {Sameness::kSame, "rounded"};
+}
+
+bool RoundsOrCutsTo(const Node& reference, const Node& answer, std::int64_t decimals, Work* work) {
+  Rational value, have;
+  if (EvaluateExact(reference, work, &value) == Status::kDone && DecimalsEnd(value)) return false;
+  if (EvaluateExact(answer, work, &have) != Status::kDone || have.IsZero()) return false;
+  BallNotes notes;
+  Ball ball, far;
+  const long precision = std::min(2 * have.Bits() + 256, kMostPrecision);
+  if (EvaluateBall(reference, {}, precision, work, &notes, &ball) != Status::kDone ||
+      arb_contains_zero(acb_imagref(ball.get())) == 0)
+    return false;
+  // What was cut off, |reference| - |answer|, lies in [-unit/2, unit).
+  arb_ptr cut = acb_realref(ball.get());
+  arb_ptr bound = acb_realref(far.get());
+  if (have.Sign() < 0) arb_neg(cut, cut);
+  fmpq_abs(have.get(), have.get());
+  arb_set_fmpq(bound, have.get(), precision);
+  arb_sub(cut, cut, bound, precision);
+  arb_set_si(bound, 10);
+  arb_pow_ui(bound, bound, static_cast<ulong>(decimals), precision);
+  arb_mul(cut, cut, bound, precision);
+  arb_mul_2exp_si(cut, cut, 1);
+  arb_set_si(bound, 2);
+  if (arb_lt(cut, bound) == 0) return false;
+  arb_set_si(bound, -1);
+  return arb_ge(cut, bound) != 0;
 }
 
 bool SignOf(const Node& node, Work* work, int* sign) {

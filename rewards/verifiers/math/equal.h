@@ -32,6 +32,11 @@ Judgement SameExpression(const Node& reference, const Node& answer, Work* work);
 /// / 10^decimals. Half away from zero: 2.45 is 2.5, 2.55 is not.
 Judgement RoundsTo(const Node& reference, std::int64_t decimals, const Node& answer, Work* work);
 
+/// Is `answer`, a decimal number, the `reference` rounded (half away from zero) or cut at the digit
+/// that stands for 10^-decimals? Not where the reference's own decimals end (1/8): its value is
+/// wanted then. False, too, where it cannot be told.
+bool RoundsOrCutsTo(const Node& reference, const Node& answer, std::int64_t decimals, Work* work);
+
 /// The sign of an expression without symbols: -1, 0, 1; nothing when it has none. Zero is told like
 /// equality.
 bool SignOf(const Node& node, Work* work, int* sign);

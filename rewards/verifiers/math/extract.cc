@@ -181,14 +181,27 @@ std::optional<std::string> LastBoxes(std::string_view text, bool percent_behind)
 }
 
 std::optional<std::string_view> AfterPhrase(std::string_view text) {
-  constexpr std::string_view kPhrases[] = {
-      "answer is", "answer:", "answer =", "answers are", "answers:",   "answer to the question is",
-      "答案是",    "答案为",  "答案就是", "答案应为",    "答案应该是", "答案：",
-      "答案:",     "####"};
+  constexpr std::string_view kPhrases[] = {"answer is",
+                                           "answer:",
+                                           "answer =",
+                                           "answers are",
+                                           "answers:",
+                                           "answer to the question is",
+                                           "答案是",
+                                           "答案为",
+                                           "答案就是",
+                                           "答案应为",
+                                           "答案应该是",
+                                           "答案：",
+                                           "答案:",
+                                           "####",
+                                           "correct option is",
+                                           "correct choice is",
+                                           "故选"};
   std::optional<std::string_view> found;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if ((c | 32) != 'a' && c != 0xE7 && c != '#') continue;
+    if ((c | 32) != 'a' && (c | 32) != 'c' && c != 0xE6 && c != 0xE7 && c != '#') continue;
     for (const auto phrase : kPhrases) {
       if (!AtAnyCase(text, i, phrase)) continue;
       std::string_view rest = text.substr(i + phrase.size());
@@ -197,6 +210,7 @@ std::optional<std::string_view> AfterPhrase(std::string_view text) {
         rest.remove_prefix(1);
       }
       if (rest.starts_with("：")) rest.remove_prefix(3);
+      if (phrase == "故选" && rest.starts_with("择")) break;  // it goes on: so choose ...
       // Measured later: a text may hold very many of these phrases.
       if (!rest.empty()) found = rest;
       break;

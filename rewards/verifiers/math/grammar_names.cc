@@ -85,7 +85,7 @@ bool Grammar::Number(Node* out) {
   }
   if (IsSign(U'_')) {
     std::string base;
-    if (!Subscript(&base) || base.size() > 2) return false;
+    if (!Subscript(&base) || base.empty() || base.size() > 2) return false;
     for (const char c : base) {
       if (c < '0' || c > '9') return false;
     }
@@ -108,6 +108,7 @@ bool Grammar::RepeatingDecimal(Node* number) {
   if (point && !IsCommand("overline") && !IsCommand("bar") && !IsCommand("dot")) return false;
   const auto dot = number->name.find('.');
   if (point == (dot != std::string::npos)) return false;
+  const bool dotted = IsCommand("dot");
   ++at_;
   Token digits = Peek();
   const bool group = IsSign(kGroupOpen);
@@ -115,6 +116,17 @@ bool Grammar::RepeatingDecimal(Node* number) {
   if (!IsInteger(digits) || (group && !IsSign(kGroupClose, 2)) || digits.text.size() > 64)
     return false;
   at_ += group ? 3 : 1;
+  // 0.\\dot{1}4\\dot{2}: dots on the period's ends.
+  if (dotted && digits.text.size() == 1) {
+    const bool between = IsInteger(Peek()) && IsCommand("dot", 1);
+    const std::size_t end = between ? 1 : 0;
+    if (IsCommand("dot", end) && IsSign(kGroupOpen, end + 1) && IsInteger(Peek(end + 2)) &&
+        Peek(end + 2).text.size() == 1 && IsSign(kGroupClose, end + 3)) {
+      digits.text += (between ? Peek().text : "") + Peek(end + 2).text;
+      at_ += end + 4;
+      if (digits.text.size() > 64) return false;
+    }
+  }
   const std::size_t before = point ? 0 : number->name.size() - dot - 1;
   Node period(Op::kDivide, "",
               {Node(Op::kNumber, digits.text),

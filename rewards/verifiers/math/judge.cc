@@ -10,15 +10,17 @@
 #include "rewards/verifiers/math/choice.h"
 #include "rewards/verifiers/math/compare.h"
 #include "rewards/verifiers/math/extract.h"
+#include "rewards/verifiers/math/find_number.h"
+#include "rewards/verifiers/math/moment.h"
 #include "rewards/verifiers/math/normalize.h"
 #include "rewards/verifiers/math/parser.h"
+#include "rewards/verifiers/math/rational.h"
 #include "rewards/verifiers/math/rewrite.h"
 #include "rewards/verifiers/math/units.h"
 
 namespace aha::rewards::math {
 namespace {
 
-constexpr std::size_t kLongest = 64 * 1024;
 constexpr std::size_t kShown = 80;  // characters of an answer in a reason
 
 // A text read once, in every way that it may be meant.
@@ -26,7 +28,8 @@ struct Reading {
   std::string normal;       // Normalize's text, trimmed
   std::vector<Node> trees;  // 1,234 may be a number or a list
   std::optional<char> choice;
-  std::string choices;  // of several letters
+  std::string choices;                // of several letters
+  std::optional<std::string> moment;  // a date or a time of day
   bool sound = true;
   bool too_large = false;
   bool mathematical = false;
@@ -50,7 +53,12 @@ Reading Read(std::string_view raw) {
   reading.normal = TrimAnswer(normal.text);
   reading.choice = ChoiceLetter(reading.normal);
   reading.choices = ChoiceLetters(reading.normal);
+  reading.moment = MomentOf(reading.normal);
   return reading;
+}
+
+bool IsDate(const Reading& reading) {
+  return reading.moment && reading.moment->find('/') != std::string::npos;
 }
 
 std::string Show(const Reading& reading) {
@@ -88,9 +96,9 @@ class Judge {
 
   bool ReadReference() {
     const std::string_view whole = input_.reference;
-    if (whole.size() > kLongest) return Fault("the reference is over 64 KiB");
+    if (whole.size() > kLongestAnswer) return Fault("the reference is over 64 KiB");
     const std::string raw = AnswerOf(whole);
-    if (raw.size() > kLongest) return Fault("the reference is over 64 KiB");
+    if (raw.size() > kLongestAnswer) return Fault("the reference is over 64 KiB");
     if (!IsValidUtf8(raw)) return Fault("the reference is not UTF-8");
     reference_ = Read(raw);
     // Without a box a solution may say it: "... The final answer is $28\\%$."
@@ -105,13 +113,17 @@ class Judge {
     if (!reference_.sound)
       return Fault("the reference has unpaired braces, nests them too deep, or lacks an argument");
     if (TextKey(reference_.normal).empty()) return Fault("the reference is empty");
-    if (reference_.normal.size() > 4 && reference_.choice && reference_.trees.empty()) {
-      // "B. 12" is the letter and what it stands for.
+    if (const auto behind = BehindChoice(reference_.normal); !behind.empty()) {
+      // "(B) 12" is the letter, or what it stands for; no product.
+      Reading said = Read(std::string(behind));
+      if (!said.too_large && said.sound) reference_.trees = std::move(said.trees);
+    } else if (reference_.normal.size() > 4 && reference_.choice && reference_.trees.empty()) {
+      // A letter and words.
     } else if (reference_.normal.size() > 4) {
       reference_.choice.reset();
     }
     if (reference_.trees.empty()) {
-      if (reference_.mathematical)
+      if (reference_.mathematical && !reference_.choice)
         return Fault("the reference cannot be parsed: " +
                      std::string(reference_.normal.substr(0, kShown)));
     } else {
@@ -151,6 +163,11 @@ class Judge {
   // One work budget for the whole answer, however many readings it has.
   bool Matches(const Reading& answer) {
     if (answer.too_large) too_large_ = true;
+    // A date is no number; a time may be told without its half of the day.
+    if ((reference_.moment && answer.moment) || IsDate(reference_) || IsDate(answer)) {
+      rule_ = "moment";
+      return reference_.moment == answer.moment;
+    }
     if (!answer.normal.empty() && SameText(answer)) return true;
     if (reference_.choice && answer.choice == reference_.choice) {
       rule_ = "choice";
@@ -267,7 +284,7 @@ class Judge {
 
   void JudgeMarked(const std::string& raw) {
     verdict_.extracted = raw;
-    if (raw.size() > kLongest) {
+    if (raw.size() > kLongestAnswer) {
       verdict_.reason = "too_large";
       return;
     }
@@ -292,6 +309,9 @@ class Judge {
   }
 
   void BehindPhrase(const std::string& text) {
+    if (reference_.choice && ReasonedChoice(text)) return;
+    // "The answer is not 5" says what it is not.
+    if (text.starts_with("not ") && FindsNumber(text.substr(4))) return;
     // "The answer is $5$, since ...": a phrase goes on.
     const auto segments = MathSegments(text);
     if (!segments.empty() && IsBlank(std::string_view(text).substr(
@@ -300,6 +320,21 @@ class Judge {
     } else {
       LastExpression(text);
     }
+  }
+  // "B because A is wrong", "B, since ...".
+  bool ReasonedChoice(std::string_view text) {
+    for (const std::string_view reason : {" because ", " since ", " as ", " which ", " not "}) {
+      const auto at = text.find(reason);
+      if (at == std::string_view::npos || at > 12) continue;
+      const std::string_view letter =
+          TrimAnswer(text.substr(0, at > 0 && text[at - 1] == ',' ? at - 1 : at));
+      return ChoiceLetter(letter) && Try(letter);
+    }
+    return false;
+  }
+  static bool FindsNumber(std::string_view text) {
+    std::size_t at = 0;
+    return FindNumber(text, &at);
   }
   static bool IsBlank(std::string_view text) {
     return text.find_first_not_of(" \t\r\n$\\([*:") == std::string_view::npos;
@@ -310,8 +345,8 @@ class Judge {
     std::string_view text = BehindThinking(input_.completion);
     if (TrimAnswer(text).empty()) text = input_.completion;
     // Of a very long text the end is read.
-    if (text.size() > kLongest) {
-      text.remove_prefix(text.size() - kLongest);
+    if (text.size() > kLongestAnswer) {
+      text.remove_prefix(text.size() - kLongestAnswer);
     } else {
       const Reading whole = Read(text);
       verdict_.extracted = TrimAnswer(text);
@@ -340,7 +375,9 @@ class Judge {
     if (!numbers.empty()) {
       verdict_.found = "number";
       verdict_.extracted = numbers.back();
-      Try(numbers.back());
+      // 1,2 is one number here, no pair.
+      const std::string number(numbers.back());
+      Try(IsDecimalComma(number) ? Pointed(number) : number);
     } else if (!last.empty()) {
       verdict_.found = "expression";
       verdict_.extracted = last;
@@ -363,6 +400,7 @@ class Judge {
 }  // namespace
 
 MathVerdict JudgeMath(const MathQuestion& question) {
+  FreeFlintWithThread();
   return Judge(question).Run();
 }
 

@@ -7,11 +7,17 @@
 
 namespace aha::rewards::math {
 
+/// Decimals with which an answer may stand for an exact reference, unless told otherwise.
+inline constexpr int kDecimals = 6;
+
+/// Bytes of an answer or a reference that are read.
+inline constexpr std::size_t kLongestAnswer = 1 << 16;
+
 struct MathQuestion {
   std::string_view prompt;  ///< may be empty: not known
   std::string_view completion;
   std::string_view reference;
-  int decimals = -1;  ///< of a decimal answer to an exact reference, see math/compare.h
+  int decimals = kDecimals;  ///< of a decimal answer to an exact reference, see math/compare.h
 };
 
 /// A verdict, and how it was come by.

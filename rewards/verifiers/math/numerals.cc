@@ -49,13 +49,14 @@ std::size_t ReadNatural(std::u32string_view text, std::string* digits) {
     return at;
   }
   // total: behind the last 亿 or 万; section: below that; digit: still without its unit.
-  std::uint64_t total = 0, section = 0, digit = 0;
+  std::uint64_t total = 0, section = 0, digit = 0, last = 1;  // last: the unit just before
   bool have = false;
   for (const char32_t c : run) {
     if (const int d = DigitOf(c); d >= 0) {
       if (have && digit != 0) return 0;  // two digits in a row among units
       digit = static_cast<std::uint64_t>(d);
       have = true;
+      if (d == 0) last = 1;
       continue;
     }
     const std::uint64_t unit = UnitOf(c);
@@ -70,9 +71,30 @@ std::size_t ReadNatural(std::u32string_view text, std::string* digits) {
     }
     digit = 0;
     have = false;
+    last = unit;
   }
+  // 二百五 is 250, 一万二 is 12000; 二百零五 is 205.
+  if (last >= 10) digit *= last / 10;
   *digits = std::to_string(total + section + digit);
   return at;
+}
+
+// The 三分之一 of 二又三分之一, made one fraction with the whole number before; how long it is with
+// its 又, 0: there is none.
+std::size_t ReadFractionBehind(std::u32string_view text, HanNumeral* numeral) {
+  constexpr std::size_t kMostDigits = 9;
+  std::string bottom, top;
+  const std::size_t first = ReadNatural(text, &bottom);
+  if (first == 0 || !text.substr(first).starts_with(U"分之")) return 0;
+  const std::size_t second = ReadNatural(text.substr(first + 2), &top);
+  for (const std::string* digits : {&bottom, &top, &numeral->top}) {
+    if (digits->empty() || digits->size() > kMostDigits || digits->find('.') != std::string::npos)
+      return 0;
+  }
+  if (second == 0 || !numeral->bottom.empty()) return 0;
+  numeral->top = std::to_string(std::stoull(numeral->top) * std::stoull(bottom) + std::stoull(top));
+  numeral->bottom = std::move(bottom);
+  return first + second + 3;
 }
 
 }  // namespace
@@ -87,6 +109,12 @@ std::optional<HanNumeral> ReadHanNumeral(std::u32string_view text) {
   if (text.substr(at).starts_with(U"百分之")) {
     numeral.percent = true;
     at += 3;
+  }
+  if (text.substr(at) == U"一半") {
+    numeral.top = "1";
+    numeral.bottom = "2";
+    numeral.length = at + 2;
+    return numeral;
   }
   const std::size_t length = ReadNatural(text.substr(at), &numeral.top);
   if (length == 0) return std::nullopt;
@@ -105,6 +133,7 @@ std::optional<HanNumeral> ReadHanNumeral(std::u32string_view text) {
       at += 2 + below;
     }
   }
+  if (text.substr(at).starts_with(U'又')) at += ReadFractionBehind(text.substr(at + 1), &numeral);
   numeral.length = at;
   return numeral;
 }

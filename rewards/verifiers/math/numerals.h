@@ -17,8 +17,8 @@ struct HanNumeral {
   std::size_t length = 0;  ///< code points
 };
 
-/// 一百二十三, 三万零五, 二〇二五, 三点一四, 三分之二, 百分之五十, 负五; the longest that begins
-/// `text`. At most 64 code points.
+/// 一百二十三, 三万零五, 二〇二五, 三点一四, 三分之二, 二又三分之一, 百分之五十, 负五; the longest
+/// that begins `text`. At most 64 code points.
 std::optional<HanNumeral> ReadHanNumeral(std::u32string_view text);
 
 }  // namespace aha::rewards::math

@@ -1,6 +1,11 @@
 #include "rewards/verifiers/math/point.h"
 
 namespace aha::rewards::math {
+namespace {
+
+constexpr std::int64_t kOne = std::int64_t{1} << kSettingShift;
+
+}  // namespace
 
 PointSource::PointSource(std::string_view reference, std::string_view answer)
     : state_(0xCBF29CE484222325ULL) {
@@ -19,15 +24,38 @@ std::uint64_t PointSource::Bits() {
 }
 
 Point PointSource::Next(const std::vector<std::string>& symbols) {
+  return Signed(symbols, kOne / 4, 8 * kOne);
+}
+
+Point PointSource::Wide(const std::vector<std::string>& symbols) {
+  return Signed(symbols, 8 * kOne, 512 * kOne);
+}
+
+Point PointSource::Signed(const std::vector<std::string>& symbols,
+                          std::int64_t least,
+                          std::int64_t most) {
   Point point;
   point.reserve(symbols.size());
   for (const std::string& symbol : symbols) {
     const std::uint64_t bits = Bits();
-    auto value = static_cast<std::int64_t>((1U << 14) + bits % ((8U << 16) - (1U << 14)));
-    if (drawn_ > 0 && (bits >> 63) != 0) value = -value;
+    auto value = least + static_cast<std::int64_t>(bits % static_cast<std::uint64_t>(most - least));
+    const std::size_t at = point.size();
+    const bool negative = at < 2 ? ((drawn_ >> at) & 1) != 0 : drawn_ > 0 && (bits >> 63) != 0;
+    if (negative) value = -value;
     point.push_back({symbol, value});
   }
   ++drawn_;
+  return point;
+}
+
+Point PointSource::Whole(const std::vector<std::string>& symbols) {
+  if (whole_ == 0) whole_ = 3 + static_cast<std::int64_t>(Bits() % 16);
+  Point point;
+  point.reserve(symbols.size());
+  for (const std::string& symbol : symbols) {
+    const auto value = point.empty() ? whole_++ : 1 + static_cast<std::int64_t>(Bits() % 16);
+    point.push_back({symbol, value * kOne});
+  }
   return point;
 }
 

@@ -5,6 +5,19 @@
 
 namespace aha::rewards::math {
 
+/// FLINT and Arb keep blocks and constants for each thread; a thread that computes with them calls
+/// this first, and they are freed when it ends. Costs nothing the second time.
+inline void FreeFlintWithThread() {
+  struct Keeper {
+    Keeper() = default;
+    Keeper(const Keeper&) = delete;
+    Keeper& operator=(const Keeper&) = delete;
+    ~Keeper() { flint_cleanup(); }
+  };
+  static thread_local const Keeper keeper;
+  static_cast<void>(keeper);
+}
+
 class Rational {
  public:
   Rational() { fmpq_init(value_); }

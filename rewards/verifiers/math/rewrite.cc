@@ -20,6 +20,8 @@ Node WithSign(const Node& node, bool upper) {
   const bool plus = upper == (node.name == "+");
   Node right = std::move(out.items[1]);
   if (!plus) right = Node(Op::kNegate, "", {std::move(right)});
+  // A sign before a number has a zero before it.
+  if (out.items[0].op == Op::kNumber && out.items[0].name == "0") return right;
   return {Op::kAdd, "", {std::move(out.items[0]), std::move(right)}};
 }
 
@@ -87,6 +89,10 @@ std::optional<Literal> AsLiteral(const Node& node) {
       const auto dot = node.name.find('.');
       if (dot != std::string::npos) {
         literal.decimals = static_cast<std::int64_t>(node.name.size() - dot - 1) - node.exponent;
+      }
+      if (const auto first = node.name.find_first_not_of("0."); first != std::string::npos) {
+        literal.significant = std::count_if(node.name.begin() + static_cast<std::ptrdiff_t>(first),
+                                            node.name.end(), [](char c) { return c != '.'; });
       }
       return literal;
     }

@@ -15,7 +15,8 @@ Node ExpandSigns(Node node);
 /// A number as it is written.
 struct Literal {
   std::optional<std::int64_t>
-      decimals;  ///< the last digit stands for 10^-decimals, where there is a point
+      decimals;                  ///< the last digit stands for 10^-decimals, where there is a point
+  std::int64_t significant = 0;  ///< digits from the first that is not 0
 };
 std::optional<Literal> AsLiteral(const Node& node);
 

@@ -342,6 +342,7 @@ std::optional<WorkedStep> StepOf(Run left, Run right, const Token* first, const 
 }  // namespace
 
 std::vector<WorkedStep> FindSteps(std::string_view text) {
+  FreeFlintWithThread();
   const std::vector<Token> tokens = Lexer(text).All();
   const Token* const first = tokens.data();
   const Token* const last = first + tokens.size();

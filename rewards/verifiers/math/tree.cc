@@ -81,7 +81,8 @@ void Write(const Node& node, std::string* out) {
     case Op::kSetWith:
       return Enclosed("{", node, " | ", "}", out);
     case Op::kList:
-      return Enclosed("", node, ", ", "", out);
+      Join(node.items, node.name.empty() ? ", " : " " + node.name + " ", out);
+      return;
     case Op::kUnion:
       return Enclosed("", node, " \u222A ", "", out);
     case Op::kIntersection:

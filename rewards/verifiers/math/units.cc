@@ -32,19 +32,19 @@ constexpr std::pair<std::string_view, std::string_view> kUnits[] = {
     {"mL", "ml"},         {"milliliter", "ml"}, {"毫升", "ml"},       {"degree", "degree"},
     {"deg", "degree"},    {"度", "degree"},     {"rad", "radian"},    {"radian", "radian"},
     {"dollar", "dollar"}, {"usd", "dollar"},    {"cent", "cent"},     {"元", "yuan"},
-    {"yuan", "yuan"},     {"rmb", "yuan"},      {"角", "jiao"},       {"euro", "euro"},
-    {"eur", "euro"},      {"mph", "mile/h"},    {"rupee", "rupee"},   {"平方厘米", "cm^2"},
-    {"平方米", "m^2"},    {"平方千米", "km^2"}, {"立方厘米", "cm^3"}, {"立方米", "m^3"},
-    {"N", "N"},           {"J", "J"},           {"W", "W"},           {"kW", "kW"},
-    {"V", "V"},           {"Hz", "Hz"},         {"Pa", "Pa"},         {"mol", "mol"},
-    {"kmh", "km/h"},      {"kph", "km/h"},      {"kJ", "kJ"},         {"kV", "kV"},
-    {"mV", "mV"},         {"mA", "mA"},         {"kHz", "kHz"},       {"MHz", "MHz"},
-    {"GHz", "GHz"},       {"kPa", "kPa"},       {"MPa", "MPa"},       {"atm", "atm"},
-    {"eV", "eV"},         {"keV", "keV"},       {"MeV", "MeV"},       {"nm", "nm"},
-    {"ms", "ms"},         {"ns", "ns"},         {"joule", "J"},       {"watt", "W"},
-    {"volt", "V"},        {"newton", "N"},      {"pascal", "Pa"},     {"hertz", "Hz"},
-    {"mole", "mol"},      {"kelvin", "K"},      {"ampere", "A"},      {"coulomb", "C"},
-    {"tesla", "T"},       {"kcal", "kcal"},     {"cal", "cal"}};
+    {"yuan", "yuan"},     {"rmb", "yuan"},      {"角", "jiao"},       {"倍", "times"},
+    {"euro", "euro"},     {"eur", "euro"},      {"mph", "mile/h"},    {"rupee", "rupee"},
+    {"平方厘米", "cm^2"}, {"平方米", "m^2"},    {"平方千米", "km^2"}, {"立方厘米", "cm^3"},
+    {"立方米", "m^3"},    {"N", "N"},           {"J", "J"},           {"W", "W"},
+    {"kW", "kW"},         {"V", "V"},           {"Hz", "Hz"},         {"Pa", "Pa"},
+    {"mol", "mol"},       {"kmh", "km/h"},      {"kph", "km/h"},      {"kJ", "kJ"},
+    {"kV", "kV"},         {"mV", "mV"},         {"mA", "mA"},         {"kHz", "kHz"},
+    {"MHz", "MHz"},       {"GHz", "GHz"},       {"kPa", "kPa"},       {"MPa", "MPa"},
+    {"atm", "atm"},       {"eV", "eV"},         {"keV", "keV"},       {"MeV", "MeV"},
+    {"nm", "nm"},         {"ms", "ms"},         {"ns", "ns"},         {"joule", "J"},
+    {"watt", "W"},        {"volt", "V"},        {"newton", "N"},      {"pascal", "Pa"},
+    {"hertz", "Hz"},      {"mole", "mol"},      {"kelvin", "K"},      {"ampere", "A"},
+    {"coulomb", "C"},     {"tesla", "T"},       {"kcal", "kcal"},     {"cal", "cal"}};
 
 // Units of one letter that is a variable's as well: inside \text{} alone.
 constexpr std::string_view kUprightUnits[] = {"K", "A", "C", "T", "F", "H", "M", "u"};

@@ -1,5 +1,7 @@
 #include "rewards/verifiers/math/verifier.h"
 
+#include <fmt/format.h>
+
 #include "rewards/text.h"
 #include "rewards/verifiers/math/judge.h"
 
@@ -24,7 +26,11 @@ constexpr Said kSaid[] = {
     {"identity", "the same function of their symbols", "different functions of their symbols"},
     {"rounded", "it rounds to the reference at the reference's last digit",
      "it does not round to the reference at the reference's last digit"},
-    {"decimals", "a decimal of the exact reference, as `decimals` allows", ""},
+    {"decimals", "the exact reference, rounded or cut at the answer's last digit (key `decimals`)",
+     ""},
+    {"few decimals", "",
+     "rounded or cut too early: an exact reference wants its value, or as many right decimals and "
+     "significant digits as the key `decimals` says (6)"},
     {"decimal comma", "the same digits with a decimal point", ""},
     {"percent", "the number, the percentage or the fraction that it means",
      "neither the number, nor the percentage, nor the fraction that it means"},
@@ -45,15 +51,22 @@ constexpr Said kSaid[] = {
      "different relations"},
     {"matrix", "the same cells", "shapes differ"},
     {"ratio", "the same ratio", "different ratios"},
+    {"modulus", "the same residue", "another modulus or residue"},
+    {"moment", "the same date or time of day", "another date or time of day"},
     {"infinity", "the same infinity", "one is infinite, or they have opposite signs"},
     {"domain", "the same set of numbers", "different sets of numbers"},
     {"undefined", "", "it has no value: it divides by zero or the like"},
     {"undecided", "", "too close to tell apart, and not proved equal"}};
 
 std::string WhyOf(const math::MathVerdict& verdict) {
-  if (verdict.reason == "too_large") return "too large or too deep to be worked out";
-  if (verdict.reason == "no answer" || verdict.reason == "empty answer")
-    return "the completion gives no answer";
+  if (verdict.reason == "too_large")
+    return verdict.extracted.size() > math::kLongestAnswer
+               ? fmt::format("the answer has {} bytes; over {} it is not read",
+                             verdict.extracted.size(), math::kLongestAnswer)
+               : "too large or too deep to be worked out";
+  if (verdict.reason == "no answer")
+    return "no <answer>, \\boxed{}, \"answer is\", formula or number was found";
+  if (verdict.reason == "empty answer") return "the <answer> or \\boxed{} is empty";
   if (verdict.reason == "unevaluated") return "a sum or product that nobody has worked out";
   for (const Said& said : kSaid) {
     if (said.rule != verdict.rule) continue;
@@ -73,7 +86,8 @@ Outcome MathReward::Score(const ScoreInput& input) const {
 
 std::vector<Finding> MathReward::Explain(const ScoreInput& input) const {
   const math::MathVerdict verdict = Judge(input, decimals_);
-  if (!verdict.fault.empty()) return {{"fault", verdict.fault}};
+  if (!verdict.fault.empty())
+    return {{"fault", verdict.fault}, {"reference", Excerpt(input.reference)}};
   return {{"found", verdict.found},
           {"extracted", Excerpt(verdict.extracted)},
           {"reference_parsed", Excerpt(verdict.reference)},

@@ -2,6 +2,7 @@
 /// The accuracy reward: is the completion's answer the reference?
 
 #include "rewards/reward.h"
+#include "rewards/verifiers/math/judge.h"
 
 namespace aha::rewards {
 
@@ -11,7 +12,7 @@ class MathReward : public Reward {
  public:
   /// `decimals`: as math/compare.h says; -1: a decimal never equals an exact reference that it only
   /// comes near.
-  explicit MathReward(int decimals = -1) : decimals_(decimals) {}
+  explicit MathReward(int decimals = math::kDecimals) : decimals_(decimals) {}
   [[nodiscard]] Outcome Score(const ScoreInput& input) const override;
   /// found, extracted, reference_parsed, answer_parsed, equal, why, rule, reason; or fault.
   [[nodiscard]] std::vector<Finding> Explain(const ScoreInput& input) const override;
