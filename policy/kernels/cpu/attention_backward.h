@@ -38,9 +38,7 @@ struct AttentionGradientArgs {
   Rows<T> dq, dk, dv;  ///< overwritten; strides as of q, k and v
 };
 
-/// For bf16 with vdpbf16ps, softmax weights and the scores' gradients are rounded to bf16 for the
-/// products that read them, as the forward rounds weights; elsewhere they stay in fp32. Sums are
-/// fp32.
+/// Softmax weights are taken in fp32 here also for bf16, whose forward rounded them.
 template <class T>
 void AttentionBackward(const Cpu& cpu, const AttentionGradientArgs<T>& args);
 

@@ -231,55 +231,6 @@ TEST_P(GradientTest, AttentionBackwardOfASequenceIgnoresTheOthers) {
   }
 }
 
-// The same numbers as bf16: what is rounded on the way, and at the end, is noise around fp32's.
-TEST_P(GradientTest, AttentionBackwardOfBf16IsNearFp32) {
-  for (const Shape& shape : kShapes) {
-    Ragged r(shape, {131, 7}, one);
-    const auto rounded = [](Matrix<float>& from) {
-      Matrix<Bf16> to(from.count, from.width);
-      for (std::size_t i = 0; i < to.numbers.size(); ++i) {
-        to.numbers[i] = ToBf16(from.numbers[i]);
-        from.numbers[i] = ToFloat(to.numbers[i]);
-      }
-      return to;
-    };
-    const Matrix<Bf16> q = rounded(r.q), k = rounded(r.k), v = rounded(r.v), dy = rounded(r.dy);
-    r.Forward(one);
-    const Matrix<Bf16> y = rounded(r.y);
-    const Ragged::Gradients want = r.Backward(one);
-    Matrix<Bf16> dq(q.count, q.width), dk(k.count, k.width), dv(v.count, v.width);
-    AttentionGradientArgs<Bf16> args;
-    args.start_S1 = r.start;
-    args.heads = shape.heads;
-    args.kv_heads = shape.kv_heads;
-    args.key_width = shape.key_width;
-    args.value_width = shape.value_width;
-    args.latent = shape.latent;
-    args.scale = r.scale;
-    args.q = q.rows();
-    args.k = k.rows();
-    args.v = v.rows();
-    args.y = y.rows();
-    args.dy = dy.rows();
-    args.lse_TA = r.lse.data();
-    args.dq = dq.rows();
-    args.dk = dk.rows();
-    args.dv = dv.rows();
-    AttentionBackward<Bf16>(three, args);
-    const auto expect = [&](const Matrix<Bf16>& got, const Matrix<float>& like, const char* what) {
-      double error = 0, size = 0;
-      for (std::size_t i = 0; i < got.numbers.size(); ++i) {
-        error += std::pow(double{ToFloat(got.numbers[i])} - like.numbers[i], 2);
-        size += std::pow(double{like.numbers[i]}, 2);
-      }
-      EXPECT_LT(std::sqrt(error / size), 0.004) << shape.name << ": " << what;
-    };
-    expect(dq, want.q, "dq");
-    expect(dk, want.k, "dk");
-    if (!shape.latent) expect(dv, want.v, "dv");
-  }
-}
-
 // Samples that go on from one context, each with it before them; then with it once, after them.
 struct SharedCase {
   static constexpr std::size_t kContext = 70;
