@@ -238,26 +238,11 @@ void Engine::Draw(const Plan& plan) {
 
 // True: the row goes on.
 bool Engine::TakeToken(Row& row, const policy::cpu::SampledToken& token) {
-  const Request& request = row.group->request;
-  SampleOutcome& out = row.out;
-  if (out.versions.empty() || out.versions.back().version != version_)
-    out.versions.push_back({out.ids.size(), version_});
-  out.ids.push_back(token.token);
-  out.logprobs.push_back(token.logprob);
   row.guesses = true;
   ++totals_.drawn;
-  if (row.stops) out.stop_string = row.stops->Push(token.token);
-  const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), token.token) !=
-                       request.stop_ids.end();
-  if (stop_id || out.stop_string) {
-    out.finish = Finish::kStop;
-  } else if (out.ids.size() == request.sampling.max_new_tokens) {
-    out.finish = Finish::kLength;
-  }
-  if (request.on_token)
-    request.on_token({request.id, row.sample, out.ids.size() - 1, token.token, token.logprob,
-                      version_, out.finish});
-  return out.finish == Finish::kNone;
+  AddToken(row.group->request, row.sample, token.token, token.logprob, version_, row.stops,
+           row.out);
+  return row.out.finish == Finish::kNone;
 }
 
 void Engine::Take(const Plan& plan) {

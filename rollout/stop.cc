@@ -29,4 +29,27 @@ std::optional<std::size_t> StopStrings::Push(std::int32_t id) {
   return found;
 }
 
+void AddToken(const Request& request,
+              std::uint32_t sample,
+              std::int32_t id,
+              float logprob,
+              std::uint64_t version,
+              std::optional<StopStrings>& stops,
+              SampleOutcome& out) {
+  if (out.versions.empty() || out.versions.back().version != version)
+    out.versions.push_back({out.ids.size(), version});
+  out.ids.push_back(id);
+  out.logprobs.push_back(logprob);
+  if (stops) out.stop_string = stops->Push(id);
+  const bool stop_id =
+      std::find(request.stop_ids.begin(), request.stop_ids.end(), id) != request.stop_ids.end();
+  if (stop_id || out.stop_string) {
+    out.finish = Finish::kStop;
+  } else if (out.ids.size() == request.sampling.max_new_tokens) {
+    out.finish = Finish::kLength;
+  }
+  if (request.on_token)
+    request.on_token({request.id, sample, out.ids.size() - 1, id, logprob, version, out.finish});
+}
+
 }  // namespace aha::rollout

@@ -1,5 +1,6 @@
 #pragma once
-/// Whether a sample is over: its stop ids, and stop strings in the bytes that its tokens make.
+/// A sample grows by a token and is over or not: by its stop ids, by stop strings in the bytes that
+/// its tokens make, by its length.
 
 #include <cstddef>
 #include <memory>
@@ -28,5 +29,15 @@ class StopStrings {
   std::size_t longest_ = 0;
   std::string bytes_;
 };
+
+/// A token drawn with weights `version` joins sample number `sample`: written down, its finish
+/// found, the request's `on_token` told. `stops`: of a sample with stop strings, else none.
+void AddToken(const Request& request,
+              std::uint32_t sample,
+              std::int32_t id,
+              float logprob,
+              std::uint64_t version,
+              std::optional<StopStrings>& stops,
+              SampleOutcome& out);
 
 }  // namespace aha::rollout

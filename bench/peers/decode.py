@@ -50,8 +50,10 @@ class Aha:
     def run(self, shape, seed):
         command = [self.program, "bench", self.model, "--batch", shape.samples, "--prompt", shape.prompt, "--new", shape.new,
                    "--samples", shape.group, "--threads", self.threads, "--json"]
-        out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-        f = json.loads(out.strip().splitlines()[-1])
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+        f = json.loads(done.stdout.strip().splitlines()[-1])
         decoded = shape.samples * (shape.new - 1)
         seconds = shape.prompts * shape.prompt / f["prefill_tok_per_s"] + decoded / f["decode_tok_per_s"]
         return {"seconds": seconds, "differing_bits": f["differing_bits"], "decode_tok_per_s": f["decode_tok_per_s"]}

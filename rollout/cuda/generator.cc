@@ -173,29 +173,11 @@ class OnDevice : public Generator {
                     "weights or their products overflow their number type",
                     request.id, live[i].sample, live[i].out->ids.size());
       }
-      Take(request, live[i], drawn[i]);
+      AddToken(request, live[i].sample, drawn[i].token, drawn[i].logprob, 0, live[i].stops,
+               *live[i].out);
     }
     std::erase_if(live, [](const Live& row) { return row.out->finish != Finish::kNone; });
     return {};
-  }
-
-  static void Take(const Request& request, Live& row, const DrawnToken& token) {
-    SampleOutcome& out = *row.out;
-    if (out.versions.empty()) out.versions.push_back({0, 0});
-    out.ids.push_back(token.token);
-    out.logprobs.push_back(token.logprob);
-    if (row.stops) out.stop_string = row.stops->Push(token.token);
-    const bool stop_id = std::find(request.stop_ids.begin(), request.stop_ids.end(), token.token) !=
-                         request.stop_ids.end();
-    if (stop_id || out.stop_string) {
-      out.finish = Finish::kStop;
-    } else if (out.ids.size() == request.sampling.max_new_tokens) {
-      out.finish = Finish::kLength;
-    }
-    if (request.on_token) {
-      request.on_token(
-          {request.id, row.sample, out.ids.size() - 1, token.token, token.logprob, 0, out.finish});
-    }
   }
 
   c10::Device device_;
