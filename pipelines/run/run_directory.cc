@@ -12,13 +12,20 @@ namespace fs = std::filesystem;
 constexpr char kRecipe[] = "recipe.textproto";
 constexpr char kStages[] = "stages.textproto";
 
-// What a process that was killed had written aside. Failing to remove it harms nobody.
-void RemoveLeftovers(const fs::path& folder) {
+// What a process that was killed had written aside, in the run's folder and in those of its stages.
+// Failing to remove it harms nobody.
+void RemoveLeftovers(const fs::path& run) {
   std::error_code ignored;
+  std::vector<fs::path> folders = {run};
+  for (const auto& entry : fs::directory_iterator(run, ignored)) {
+    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) folders.push_back(entry.path());
+  }
   std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().filename().string().find(".aside.") != std::string::npos)
-      leftovers.push_back(entry.path());
+  for (const fs::path& folder : folders) {
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      if (entry.path().filename().string().find(".aside.") != std::string::npos)
+        leftovers.push_back(entry.path());
+    }
   }
   for (const fs::path& leftover : leftovers)
     fs::remove_all(leftover, ignored);

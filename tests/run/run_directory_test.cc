@@ -111,8 +111,14 @@ TEST(RunDirectory, RemovesWhatAKilledProcessWroteAside) {
   const ScratchFolder scratch;
   Write(scratch.path() / "stages.textproto.aside.123", "half");
   Write(scratch.path() / "notes", "mine");
+  const auto stage = scratch.path() / "kept";
+  std::filesystem::create_directories(stage / "data.aside.123.old");
+  Write(stage / "data.aside.123.old" / "examples.jsonl", "half");
+  Write(stage / "groups.bin", "whole");
   const auto run = RunDirectory::Open(scratch.path());
   ASSERT_TRUE(run);
+  EXPECT_FALSE(std::filesystem::exists(stage / "data.aside.123.old"));
+  EXPECT_EQ(Read(stage / "groups.bin"), "whole");
   EXPECT_EQ(Read(scratch.path() / "stages.textproto.aside.123"), "(none)");
   EXPECT_EQ(Read(scratch.path() / "notes"), "mine");
   proto::StageGraph graph;
