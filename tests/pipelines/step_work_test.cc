@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/pipelines/small_policy.h"
+
 namespace aha::pipelines {
 namespace {
 
@@ -25,21 +27,6 @@ policy::PolicyConfig Latent() {
   c.n_shared_experts = 1;
   c.num_experts_per_tok = 2;
   c.first_k_dense_replace = 1;
-  return c;
-}
-
-policy::PolicyConfig Grouped() {
-  policy::PolicyConfig c;
-  c.family = policy::Family::kLlama;
-  c.attention = policy::AttentionKind::kGrouped;
-  c.vocab_size = 1000;
-  c.hidden_size = 64;
-  c.intermediate_size = 128;
-  c.num_hidden_layers = 3;
-  c.num_attention_heads = 4;
-  c.num_key_value_heads = 2;
-  c.head_dim = 16;
-  c.tie_word_embeddings = true;
   return c;
 }
 

@@ -167,10 +167,10 @@ struct Ragged {
   struct Gradients {
     Matrix<float> q, k, v;
   };
-  [[nodiscard]] Gradients Backward(const Cpu& cpu) const {
+  // `args`: what there is to say of contexts.
+  [[nodiscard]] Gradients Backward(const Cpu& cpu, AttentionGradientArgs<float> args = {}) const {
     Gradients d{Matrix<float>(q.count, q.width), Matrix<float>(k.count, k.width),
                 Matrix<float>(v.count, v.width)};
-    AttentionGradientArgs<float> args;
     args.start_S1 = start;
     args.heads = s.heads;
     args.kv_heads = s.kv_heads;
@@ -294,40 +294,24 @@ struct SharedCase {
         std::copy_n(&all.numbers[rows[r] * all.width], all.width, &some.numbers[r * all.width]);
       return some;
     };
-    const Matrix<float> q = pick(whole.q), k = pick(whole.k), v = pick(whole.v), y = pick(whole.y),
-                        dy = pick(whole.dy);
-    std::vector<float> lse;
+    Ragged part = whole;
+    for (Matrix<float>* m : {&part.q, &part.k, &part.v, &part.y, &part.dy})
+      *m = pick(*m);
+    part.lse.clear();
     for (const std::size_t r : rows)
-      lse.insert(lse.end(), &whole.lse[r * whole.s.heads], &whole.lse[(r + 1) * whole.s.heads]);
-    std::vector<std::int64_t> start = {0};
+      part.lse.insert(part.lse.end(), &whole.lse[r * whole.s.heads],
+                      &whole.lse[(r + 1) * whole.s.heads]);
+    part.start = {0};
     for (std::size_t s = from; s < to; ++s)
-      start.push_back(start.back() + static_cast<std::int64_t>(kOwn[s]));
-    start.push_back(start.back() + static_cast<std::int64_t>(kContext));
+      part.start.push_back(part.start.back() + static_cast<std::int64_t>(kOwn[s]));
+    part.start.push_back(part.start.back() + static_cast<std::int64_t>(kContext));
     const SharedContext shared = {0, to - from, 0};
-    Ragged::Gradients d{Matrix<float>(q.count, q.width), Matrix<float>(k.count, k.width),
-                        Matrix<float>(v.count, v.width)};
     AttentionGradientArgs<float> args;
-    args.start_S1 = start;
     args.contexts = std::span(&shared, 1);
     args.dk_sum = dk_sum.rows();
     args.dv_sum = dv_sum.rows();
     args.open = to < kSamples;
-    args.heads = whole.s.heads;
-    args.kv_heads = whole.s.kv_heads;
-    args.key_width = whole.s.key_width;
-    args.value_width = whole.s.value_width;
-    args.scale = whole.scale;
-    args.q = q.rows();
-    args.k = k.rows();
-    args.v = v.rows();
-    args.y = y.rows();
-    args.dy = dy.rows();
-    args.lse_TA = lse.data();
-    args.dq = d.q.rows();
-    args.dk = d.k.rows();
-    args.dv = d.v.rows();
-    AttentionBackward<float>(cpu, args);
-    return d;
+    return part.Backward(cpu, args);
   }
 };
 
